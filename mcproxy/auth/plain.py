@@ -1,0 +1,25 @@
+"""The message of SASL PLAIN (RFC 4616): `[authzid] NUL authcid NUL passwd`."""
+
+from mcproxy.auth.credentials import Credentials, Malformed, credentials, decode
+
+MESSAGE_LIMIT = 1024
+"""Bytes. RFC 4616 section 2 asks for 255 for each of the three parts."""
+
+
+def parse(message: bytes) -> Credentials | Malformed:
+    """Exactly three parts, UTF-8, name and password not empty.
+
+    The authorization identity is empty or the same name again, as Cyrus clients send it: nobody acts for another.
+    """
+    if len(message) > MESSAGE_LIMIT:
+        return Malformed(f"the PLAIN message is longer than {MESSAGE_LIMIT} bytes")
+    parts = message.split(b"\0")
+    if len(parts) != 3:
+        return Malformed("the PLAIN message has not exactly three parts")
+    authorization, authentication, password = parts
+    # Equal bytes of UTF-8 are equal texts, and what is not UTF-8 is refused below: no normalisation in between.
+    if authorization and authorization != authentication:
+        if decode(authorization) is None:
+            return Malformed("not valid UTF-8")
+        return Malformed("the authorization identity is not the user's own")
+    return credentials(authentication, password)

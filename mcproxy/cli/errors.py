@@ -1,0 +1,27 @@
+"""How commands tell what went wrong: one line each on standard error, and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+DONE = 0
+FAILED = 1
+WRONG_USAGE = 2
+"""The command line or the configuration is wrong."""
+
+
+class CommandError(Exception):
+    """A command can't go on. The message is one line for the person at the terminal; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def complain(message: str) -> None:
+    """Print `mcproxy: message` on standard error, with whatever could upset a terminal escaped."""
+    from mcproxy.config.problems import printable
+
+    if sys.stderr is not None:  # None if it was closed before the start
+        print("\n".join(f"mcproxy: {printable(line)}" for line in message.split("\n")), file=sys.stderr)

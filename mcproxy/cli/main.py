@@ -1,0 +1,94 @@
+"""`mcproxy COMMAND ...`: finds the command, runs it, and turns what it raises into a line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+
+def refuse_old_python(version: tuple[int, ...]) -> str | None:
+    """Why this Python won't do. This file, and all that is imported before the answer, keeps to old syntax."""
+    if version >= (3, 11):
+        return None
+    have = ".".join(str(part) for part in version[:3])
+    return f"mcproxy: needs Python 3.11 or newer and this is {have}; Debian 12 and Ubuntu 24.04 have it"
+
+
+_refusal = refuse_old_python(tuple(sys.version_info[:3]))
+if _refusal:
+    sys.exit(_refusal)
+
+import importlib  # noqa: E402
+import os  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+
+import mcproxy  # noqa: E402
+from mcproxy.cli.arguments import Parser  # noqa: E402
+from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError, complain  # noqa: E402
+from mcproxy.config.problems import ConfigurationError  # noqa: E402
+
+COMMANDS = ("run", "check", "demo", "user")
+"""Modules beside this one. Each has `register(subparsers)` and imports what is heavy inside of its functions."""
+
+INTERRUPTED = 130  # 128 + SIGINT, what shells report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own by default) and return its exit status."""
+    try:
+        status = _command(arguments)
+        return status if _flushed() else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _give_up_standard_output()
+        return FAILED
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        status: int = options.command(options)
+        return status
+    except SystemExit as stop:  # argparse, after --help, --version or a mistake
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except ConfigurationError as error:
+        complain(str(error))
+        return WRONG_USAGE
+    except CommandError as error:
+        complain(error.message)
+        return error.status
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        complain(f"{named}{error.strerror or error}")
+        return FAILED
+
+
+def _flushed() -> bool:
+    """Whether what was printed went out. A full disk behind `mcproxy user list > file` is a failure."""
+    if sys.stdout is None:  # closed before the start
+        return True
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        complain(f"can't write to standard output: {error.strerror or error}")
+        _give_up_standard_output()
+        return False
+    return True
+
+
+def _give_up_standard_output() -> None:
+    """Python flushes standard output once more at its end; that must not fail a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="mcproxy", description="An authenticating TLS/SASL proxy in front of memcached.")
+    parser.add_argument("--version", action="version", version=f"mcproxy {mcproxy.__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for name in COMMANDS:
+        importlib.import_module(f"mcproxy.cli.{name}").register(subparsers)
+    return parser

@@ -1,0 +1,32 @@
+"""`mcproxy run`: the proxy, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mcproxy.cli.arguments import add_config_option
+from mcproxy.cli.errors import WRONG_USAGE, CommandError
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "run", help="run the proxy", description="Run the proxy in the foreground until SIGTERM or SIGINT."
+    )
+    add_config_option(parser)
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop. Raises ConfigurationError, or CommandError for an address that can't be listened on."""
+    from mcproxy.config.load import load
+    from mcproxy.observe import log
+    from mcproxy.server.serve import run_server
+    from mcproxy.server.sockets import BindError
+
+    settings = load(options.config)
+    log.configure(settings.logging.level, settings.logging.format)
+    try:
+        return run_server(settings)
+    except BindError as error:
+        raise CommandError(str(error), WRONG_USAGE) from None

@@ -1,0 +1,196 @@
+"""The configuration's shape: frozen models whose attributes are named like the keys of the YAML file.
+
+Values are parsed (durations to float seconds, sizes to int bytes, addresses and networks to objects). What one field
+can't judge alone is in rules.py, what needs the machine is in machine.py; docs/configuration.md explains every key.
+Fields typed NotYet belong to later releases: given now they are an error, since ignoring them would pretend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
+
+from mcproxy.auth.principals import Principal
+from mcproxy.config import names
+from mcproxy.config.addresses import Network, TcpAddress, UnixAddress, parse_bind, parse_destination, parse_network
+from mcproxy.config.units import parse_duration, parse_size
+
+MAX_VALUE = 2**30
+"""The largest value memcached can be told to take: `-I` ends at 1 GiB."""
+
+
+def _path(value: Any, info: ValidationInfo) -> Path:
+    """A file name; relative ones are relative to the configuration file's directory, which the context names."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError('must be a file name, such as "/etc/mcproxy/users"')
+    if "\0" in str(value):
+        raise ValueError("a file name can't hold a NUL")
+    return Path((info.context or {}).get("directory", ""), value)
+
+
+def _not_available(value: Any) -> None:
+    if value is not None:
+        raise ValueError("not available in this version; take it out")
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"{value} is given twice")
+    return values
+
+
+def _one_of(known: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    return partial(names.one_of, known=known, later=later)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+FilePath = Annotated[Path, PlainValidator(_path)]
+NotYet = Annotated[None, PlainValidator(_not_available)]
+Bind = Annotated[TcpAddress | UnixAddress, PlainValidator(parse_bind)]
+Destination = Annotated[TcpAddress | UnixAddress, PlainValidator(parse_destination)]
+AllowedNetwork = Annotated[Network, PlainValidator(parse_network)]
+Label = Annotated[str, PlainValidator(names.parse_label)]
+UserName = Annotated[str, PlainValidator(names.parse_user_name)]
+KeyPattern = Annotated[str, PlainValidator(names.parse_key_pattern)]
+SocketMode = Annotated[int, PlainValidator(names.parse_mode)]
+Protocol = Annotated[str, PlainValidator(_one_of(names.PROTOCOLS))]
+Method = Annotated[str, PlainValidator(_one_of(names.METHODS))]
+Mechanism = Annotated[str, PlainValidator(_one_of(names.MECHANISMS, names.LATER_MECHANISMS))]
+Classes = Annotated[frozenset[str], PlainValidator(names.parse_classes)]
+UnixId = Annotated[int, Field(ge=0, le=2**32 - 2)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class ListenerTls(_Model):
+    certificate: FilePath = Field(examples=["/etc/mcproxy/tls/tls.crt"])
+    key: FilePath = Field(examples=["/etc/mcproxy/tls/tls.key"])
+    client_ca: FilePath | None = None
+    client_certificate: Annotated[str, PlainValidator(_one_of(("required", "optional")))] = "required"
+    minimum_version: Annotated[str, PlainValidator(names.parse_tls_version)] = "1.2"
+
+
+class Listener(_Model):
+    """A set of addresses with one set of rules. For unix sockets `allow` is empty and nobody asks it."""
+
+    bind: Annotated[list[Bind], Field(min_length=1), AfterValidator(_distinct)] = Field(
+        examples=['["127.0.0.1:11211"]']
+    )
+    allow: list[AllowedNetwork] = Field(default=[], examples=['["10.0.0.0/24"]'])
+    protocols: Annotated[list[Protocol], Field(min_length=1), AfterValidator(_distinct)] = ["text", "binary"]
+    tls: ListenerTls | None = None
+    plaintext: bool = False
+    authentication: Annotated[list[Method], Field(min_length=1), AfterValidator(_distinct)] = Field(
+        examples=["[sasl, token]"]
+    )
+    mechanisms: Annotated[list[Mechanism], Field(min_length=1), AfterValidator(_distinct)] = ["PLAIN"]
+    plaintext_passwords: bool = False
+    proxy_protocol: NotYet = None
+    mode: SocketMode = 0o600
+    group: Annotated[str | int | None, PlainValidator(names.parse_group)] = None
+
+    @property
+    def is_unix(self) -> bool:
+        return any(isinstance(address, UnixAddress) for address in self.bind)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of its addresses are loopback or unix sockets."""
+        return all(address.is_loopback for address in self.bind)
+
+
+class Upstream(_Model):
+    address: Destination = Field(examples=['"127.0.0.1:11211"'])
+    plaintext: bool = False
+    links: Annotated[int, Field(ge=1, le=64)] = 2
+    timeout: Annotated[Duration, Field(gt=0, le=3600)] = 1.0
+    protocol: Annotated[str, PlainValidator(_one_of(("same",), ("text", "binary")))] = "same"
+    tls: NotYet = None
+    login: NotYet = None
+
+
+class Role(_Model):
+    """`commands` with `*` expanded to every class. `keys` as written: a trailing `*` makes a prefix."""
+
+    commands: Classes = Field(examples=["[read, write]"])
+    keys: list[KeyPattern] = []
+
+
+class Peer(_Model):
+    """Who is at the other end of a unix socket, as the kernel says (SO_PEERCRED). Both must match if both are given."""
+
+    uid: UnixId | None = None
+    gid: UnixId | None = None
+
+
+class Grant(_Model):
+    """Roles for exactly one of a user, a certificate, a network or a unix peer. `as_` is the key `as`."""
+
+    user: UserName | None = None
+    certificate: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    address: AllowedNetwork | None = None
+    peer: Peer | None = None
+    as_: UserName | None = Field(default=None, alias="as")
+    roles: list[Label] = Field(examples=["[app]"])
+
+    @property
+    def kind(self) -> str:
+        """`user`, `certificate`, `address` or `peer`."""
+        return next(kind for kind in names.GRANT_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def principal(self) -> Principal:
+        """Who this grant is for: `as` of a certificate is never the user of that name."""
+        return Principal(self.kind, self.user if self.user is not None else self.as_ or "")
+
+
+class Limits(_Model):
+    value: Annotated[Size, Field(ge=1, le=MAX_VALUE)] = 2**20
+    keys: Annotated[int, Field(ge=1, le=65536)] = 1000
+    pipeline: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    session_buffer: Annotated[Size, Field(ge=2**16, le=2**36)] = 2 * 2**20
+    total_buffer: Annotated[Size, Field(ge=2**20, le=2**44)] = 256 * 2**20
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    login_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    login_timeout: Annotated[Duration, Field(gt=0, le=3600)] = 5.0
+    stall_timeout: Annotated[Duration, Field(gt=0, le=86400)] = 30.0
+    idle_timeout: Annotated[Duration, Field(ge=0, le=30 * 86400)] = 0.0
+    drain_timeout: Annotated[Duration, Field(ge=0, le=86400)] = 10.0
+
+
+class Admin(_Model):
+    bind: Bind = TcpAddress("127.0.0.1", 9156)
+    health_bind: Bind | None = None
+
+
+class Logging(_Model):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], PlainValidator(_one_of(("debug", "info", "warning", "error")))
+    ] = "info"
+    format: Annotated[Literal["json", "console"], PlainValidator(_one_of(("json", "console")))] = "json"
+
+
+class Settings(_Model):
+    """A whole configuration. Only mcproxy.config.load makes one that the rules were asked about."""
+
+    listeners: Annotated[dict[Label, Listener], Field(min_length=1)] = Field(
+        examples=["a listener, as in config/mcproxy.minimal.yaml"]
+    )
+    upstream: Upstream = Field(examples=['{address: "127.0.0.1:11211"}'])
+    users_file: FilePath | None = None
+    roles: dict[Label, Role] = {}
+    grants: list[Grant] = []
+    default_roles: list[Label] = []
+    limits: Limits = Limits()
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    admin: Admin = Admin()
+    logging: Logging = Logging()

@@ -1,0 +1,83 @@
+"""The demonstration from its start to its last trace.
+
+The password is on the terminal that started it and nowhere else: the users file holds a verifier, and neither a command
+line nor the log ever has it.
+"""
+
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mcproxy.cli.errors import CommandError
+from mcproxy.config.load import load
+from mcproxy.demo.certificates import AUTHORITY, write_certificates
+from mcproxy.demo.files import Ports, write_configuration, write_users
+from mcproxy.demo.instructions import instructions
+from mcproxy.demo.memcached import running_memcached
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(wanted_directory: Path | None, ports: Ports) -> int:
+    """Serves until SIGINT, SIGTERM or SIGHUP; returns the server's exit status. Raises CommandError."""
+    under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    for number in _STOPPING:
+        if number != signal.SIGHUP or not under_nohup:
+            signal.signal(number, _stop)
+    with _own_directory(wanted_directory) as directory, running_memcached(directory) as memcached:
+        try:
+            return _serve(directory, memcached, ports, ends_with_terminal=not under_nohup)
+        finally:
+            _ignore_further_signals()
+
+
+def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal: bool) -> int:
+    from mcproxy.server.serve import run_server
+
+    password = secrets.token_hex(12)
+    write_certificates(directory)
+    write_users(directory, password)
+    settings = load(write_configuration(directory, memcached, ports))
+
+    def ready(addresses: Mapping[str, Sequence[str]]) -> None:
+        if ends_with_terminal:
+            # The server ignores SIGHUP, as a service should; a demonstration goes when its terminal does.
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        print(instructions(addresses, directory / AUTHORITY, password), flush=True)
+
+    return run_server(settings, ready=ready)
+
+
+@contextmanager
+def _own_directory(wanted: Path | None) -> Iterator[Path]:
+    """A new directory for nobody else's eyes, removed afterwards with all that is in it."""
+    try:
+        if wanted is None:
+            directory = Path(tempfile.mkdtemp(prefix="mcproxy-demo-"))  # mode 0700
+        else:
+            directory = wanted.absolute()
+            directory.mkdir(mode=0o700)
+    except FileExistsError:
+        raise CommandError(f"{wanted} exists; name a directory that doesn't: it is removed at the end") from None
+    except OSError as failure:
+        raise CommandError(f"no directory could be made: {failure.filename}: {failure.strerror}") from None
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _stop(*_: object) -> None:
+    """While there is no server yet that would stop in order."""
+    _ignore_further_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_further_signals() -> None:
+    """A second Ctrl-C must not interrupt the removal of things."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,132 @@
+"""The log: structlog, one line an event, to standard error.
+
+Events are short snake_case names with plain fields; a refusal has a `reason`, and lines of one (event, reason) are
+limited to ten a second. Writing never waits: if whoever reads standard error has stopped reading, lines are dropped and
+counted rather than holding up every client of the proxy.
+"""
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, cast
+
+import structlog
+
+from mcproxy.observe.limit import RefusalLimit
+from mcproxy.observe.render import render_console, render_json
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+Event = MutableMapping[str, Any]
+
+
+class DescriptorLogger:
+    """structlog's last stage: writes a line with one write(), or drops and counts it if that would wait."""
+
+    def __init__(self, descriptor: int, render: Callable[[Mapping[str, Any]], bytes]) -> None:
+        self._descriptor = descriptor
+        self._render = render
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._dropped = 0
+
+    def msg(self, line: bytes) -> None:
+        if self._dropped and self._writable():
+            dropped, self._dropped = self._dropped, 0
+            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            notice = {"timestamp": now, "level": "warning", "event": "log_lines_dropped", "dropped": dropped}
+            self._write(self._render(notice))
+        if self._writable():
+            self._write(line)
+        else:
+            self._dropped += 1
+
+    log = debug = info = warning = warn = error = err = critical = fatal = exception = failure = msg
+
+    def _writable(self) -> bool:
+        return any(events & select.POLLOUT for _, events in self._poll.poll(0))
+
+    def _write(self, line: bytes) -> None:
+        try:
+            os.write(self._descriptor, line)
+        except OSError:
+            # Nobody is left to tell (the pipe's reader is gone, the disk is full); serving matters more.
+            self._dropped += 1
+
+
+class _StandardLibraryHandler(logging.Handler):
+    """What libraries log through the standard library (trio does, when accept() fails) joins our lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = get_logger().error if record.levelno >= logging.ERROR else get_logger().warning
+        write("library_message", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+
+
+_limit = RefusalLimit(time.monotonic)
+
+
+def configure(
+    level: LogLevel = "info",
+    format: LogFormat = "json",
+    *,
+    descriptor: int = 2,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Sets up the log of the whole process; may be called again, and loggers got before then follow.
+
+    `clock` (seconds, monotonic) is what the limit of repeated refusals goes by.
+    """
+    global _limit
+    _limit = RefusalLimit(clock)
+    render = render_json if format == "json" else render_console
+    sink = DescriptorLogger(descriptor, render)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _limit_refusals,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            lambda logger, method, event: render(_ordered(event)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: sink,
+        # Not cached, so that a change of level reaches every module's logger.
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_StandardLibraryHandler()], force=True)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """The process's logger; to be got at import, before configure() is called."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger())
+
+
+def report_suppressed() -> None:
+    """Writes how many refusals were left out, where no later line said so. Call it about once a second."""
+    for event, reason, count in _limit.overdue():
+        get_logger().warning("log_lines_suppressed", of=event, for_reason=reason, suppressed=count)
+
+
+def _limit_refusals(logger: object, method: str, event: Event) -> Event:
+    if "reason" in event:
+        suppressed = _limit.admit(str(event.get("event", "")), str(event["reason"]))
+        if suppressed is None:
+            raise structlog.DropEvent
+        if suppressed:
+            event["suppressed"] = suppressed
+    return event
+
+
+def _ordered(event: Event) -> dict[str, Any]:
+    return {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event} | dict(event)

@@ -1,0 +1,174 @@
+"""The metrics of one server, in a registry of its own.
+
+Every label is out of a closed set: listeners come from the configuration, all else is named here or in the code that
+counts. A client can't add a series: a value that is not of its set is counted as "other".
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from platform import python_version
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from mcproxy import __version__
+from mcproxy.observe.traffic import TrafficCollector, TrafficSnapshot
+
+__all__ = ["ConnectionRefusal", "LoginResult", "Metrics", "TrafficSnapshot", "UpstreamFailure"]
+
+OTHER = "other"
+
+
+class ConnectionRefusal(StrEnum):
+    """Why a connection was closed before it became a session."""
+
+    NOT_ALLOWED = "not_allowed"
+    TOO_MANY = "too_many"
+    TOO_MANY_FROM_ADDRESS = "too_many_from_address"
+    TLS = "tls"
+    LOGIN_TIMEOUT = "login_timeout"
+    LOGIN_FAILED = "login_failed"
+    PROTOCOL = "protocol"
+    DRAINING = "draining"
+
+
+class LoginResult(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+    THROTTLED = "throttled"
+
+
+class UpstreamFailure(StrEnum):
+    """Why a link to memcached was lost or not made."""
+
+    CONNECT = "connect"
+    CLOSED = "closed"
+    TIMEOUT = "timeout"
+    UNEXPECTED_REPLY = "unexpected_reply"
+
+
+MECHANISMS = ("PLAIN", "token", "certificate", "address", "peer", "anonymous")
+"""How one may log in; what a client asked for beside these is counted as "other"."""
+
+PROTOCOLS = ("text", "binary")
+
+
+class Metrics:
+    """Counts what happens seldom (connections, logins, failures); what happens often comes from `snapshot` at a scrape.
+
+    `listeners` are the configured names. `ready` tells whether requests can be served now.
+    """
+
+    def __init__(
+        self, listeners: Iterable[str], snapshot: Callable[[], TrafficSnapshot], ready: Callable[[], bool]
+    ) -> None:
+        # Otherwise every counter has a second series with the time at which the process started, under another name.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        names = tuple(listeners)
+        self._connections = _Series(
+            Counter, self.registry, "mcproxy_connections", "Connections accepted.", listener=names
+        )
+        self._connections_refused = _Series(
+            Counter,
+            self.registry,
+            "mcproxy_connections_refused",
+            "Connections closed before they became a session, by reason.",
+            listener=names,
+            reason=tuple(ConnectionRefusal),
+        )
+        self._logins = _Series(
+            Counter,
+            self.registry,
+            "mcproxy_logins",
+            "Attempts to log in, by mechanism and result.",
+            listener=names,
+            mechanism=MECHANISMS,
+            result=tuple(LoginResult),
+        )
+        self._sessions = _Series(
+            Gauge, self.registry, "mcproxy_sessions", "Connections that are logged in now.", listener=names
+        )
+        self._upstream_links = _Series(
+            Gauge, self.registry, "mcproxy_upstream_links", "Connections to memcached now.", protocol=PROTOCOLS
+        )
+        self._upstream_failures = _Series(
+            Counter,
+            self.registry,
+            "mcproxy_upstream_failures",
+            "Connections to memcached that were lost or could not be made, by reason.",
+            reason=tuple(UpstreamFailure),
+        )
+        Gauge(
+            "mcproxy_ready",
+            "1 if requests can be served: memcached answers and nothing drains.",
+            registry=self.registry,
+        ).set_function(lambda: float(ready()))
+        Gauge(
+            "mcproxy_build_info",
+            "Always 1; the labels tell the versions.",
+            ["version", "python"],
+            registry=self.registry,
+        ).labels(__version__, python_version()).set(1)
+        ProcessCollector(registry=self.registry)
+        self.registry.register(TrafficCollector(snapshot))
+
+    def connection_accepted(self, listener: str) -> None:
+        self._connections.add(1, listener)
+
+    def connection_refused(self, listener: str, reason: ConnectionRefusal) -> None:
+        self._connections_refused.add(1, listener, reason)
+
+    def login(self, listener: str, mechanism: str, result: LoginResult) -> None:
+        """`mechanism` as the client named it, in its canonical spelling; "token" and "none" for those."""
+        self._logins.add(1, listener, mechanism, result)
+
+    def session_opened(self, listener: str) -> None:
+        self._sessions.add(1, listener)
+
+    def session_closed(self, listener: str) -> None:
+        self._sessions.add(-1, listener)
+
+    def link_opened(self, protocol: str) -> None:
+        self._upstream_links.add(1, protocol)
+
+    def link_closed(self, protocol: str) -> None:
+        self._upstream_links.add(-1, protocol)
+
+    def upstream_failed(self, reason: UpstreamFailure) -> None:
+        self._upstream_failures.add(1, reason)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The metrics and their content type, OpenMetrics or Prometheus's text format as the Accept header asks."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self.registry), content_type
+
+
+class _Series:
+    """A metric with closed sets of label values, all there from the start, so that a first failure shows as a rise."""
+
+    def __init__(
+        self,
+        kind: type[Counter] | type[Gauge],
+        registry: CollectorRegistry,
+        name: str,
+        documentation: str,
+        **labels: Sequence[str],
+    ) -> None:
+        metric = kind(name, documentation, list(labels), registry=registry)
+        self._known = [frozenset(values) for values in labels.values()]
+        self._children: dict[tuple[str, ...], Counter | Gauge] = {}
+        self._metric: Counter | Gauge = metric
+        combinations: list[tuple[str, ...]] = [()]
+        for values in labels.values():
+            combinations = [(*start, str(value)) for start in combinations for value in values]
+        for combination in combinations:
+            self._children[combination] = metric.labels(*combination)
+
+    def add(self, amount: int, *values: str) -> None:
+        child = self._children.get(values)
+        if child is None:
+            closed = tuple(value if value in known else OTHER for value, known in zip(values, self._known, strict=True))
+            child = self._children[closed] = self._metric.labels(*closed)
+        child.inc(amount)

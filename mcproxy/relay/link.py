@@ -1,0 +1,192 @@
+"""A connection to memcached that many sessions share: one request, one reply, in order."""
+
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from mcproxy.relay.poller import Relay, Resumable
+from mcproxy.wire.requests import OutOfStep, Request
+
+READ = select.EPOLLIN
+READ_WRITE = select.EPOLLIN | select.EPOLLOUT
+# More would make every receive map, shrink and unmap a bytes object: three system calls.
+RECEIVE_SIZE = 64 * 1024
+# A link with more unsent bytes takes no more requests.
+UNSENT_LIMIT = 2 * 1024 * 1024
+# A link with more requests in flight is passed over for another, where there is one.
+LONG_QUEUE = 128
+LOST = b"upstream connection lost"
+TIMED_OUT = b"upstream timed out"
+
+
+class Link:
+    """One upstream connection in service. `on_lost` is told the reason when it ends; `timeout` in seconds.
+
+    The requests in flight stand in `waiting`, the oldest first. Any byte that the oldest cannot have as its reply, and
+    any byte while nothing is in flight, ends the link: nothing doubtful is delivered (R3).
+    """
+
+    def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
+        self.held = 0
+        self.waiting: deque[Request] = deque()
+        self.unsent = 0
+        self.closed = False
+        # Ends once nothing is in flight any more.
+        self.single_use = False
+        self._relay = relay
+        self._connection = connection
+        self._descriptor = connection.fileno()
+        self._timeout = timeout
+        self._on_lost = on_lost
+        self._outgoing: list[bytes] = []
+        self._to_flush = False
+        self._blocked = False
+        self._partial = b""
+        # When a reply last came, or the first request began to wait.
+        self._progress = 0.0
+        # Sessions that wait until there is less unsent.
+        self._stalled: list[Resumable] = []
+        relay.register(self._descriptor, self, READ)
+
+    def submit(self, request: Request) -> None:
+        """Send a request at the end of the turn."""
+        if request.local:
+            self.waiting.append(request)
+            return
+        self._send_later(request, request.upstream)
+
+    def _send_later(self, request: Request, data: bytes) -> None:
+        relay = self._relay
+        if not self.waiting:
+            self._progress = relay.now
+        self.waiting.append(request)
+        self._outgoing.append(data)
+        self.unsent += len(data)
+        relay.traffic.requests[request.count] += request.cost
+        if not self._to_flush:
+            self._to_flush = True
+            relay.links_to_flush.append(self)
+
+    def on_events(self, events: int) -> None:
+        """Read, or write what could not be written."""
+        if events & select.EPOLLIN:
+            self._readable()
+        elif events & (select.EPOLLERR | select.EPOLLHUP):
+            self.close("upstream closed the connection")
+        if events & select.EPOLLOUT and not self.closed:
+            self._blocked = False
+            self._relay.modify(self._descriptor, READ)
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was submitted, in one call."""
+        self._to_flush = False
+        if self.closed or self._blocked or not self._outgoing:
+            return
+        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+        try:
+            sent = self._connection.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.close(f"upstream: {error.strerror}")
+            return
+        self._relay.traffic.upstream_sent += sent
+        self.unsent -= sent
+        if sent == len(data):
+            self._outgoing.clear()
+        else:
+            self._outgoing = [data[sent:]]
+            self._blocked = True
+            self._relay.modify(self._descriptor, READ_WRITE)
+        if self._stalled and self.unsent < UNSENT_LIMIT:
+            self._relay.ready.extend(self._stalled)
+            self._stalled = []
+
+    def _readable(self) -> None:
+        relay = self._relay
+        try:
+            data = self._connection.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.close(f"upstream: {error.strerror}")
+            return
+        if not data:
+            self.close("upstream closed the connection")
+            return
+        traffic = relay.traffic
+        traffic.upstream_received += len(data)
+        self._progress = relay.now
+        if self._partial:
+            data = self._partial + data
+        position = 0
+        size = len(data)
+        waiting = self.waiting
+        try:
+            while waiting:
+                request = waiting[0]
+                if position == size and not request.local:
+                    break
+                position = request.take(data, position)
+                if not request.done:
+                    break
+                waiting.popleft()
+                if request.lookups:
+                    traffic.lookups += request.lookups
+                    traffic.hits += request.hits
+                request.sink.finished(request)
+                if self.closed:
+                    return
+            if position < size and not waiting:
+                raise OutOfStep("bytes that answer no request")
+        except OutOfStep as error:
+            self.close(f"out of step: {error}")
+            return
+        self._partial = data[position:]
+        if self.single_use and not waiting:
+            self.close("done")
+
+    def sweep(self, now: float) -> None:
+        """Drop the link if the oldest request has waited too long."""
+        if self.waiting and now - self._progress > self._timeout:
+            self._end("upstream timed out", TIMED_OUT)
+
+    def close(self, reason: str) -> None:
+        """Drop the link: the requests in flight are answered with SERVER_ERROR, and never sent again."""
+        self._end(reason, LOST)
+
+    def _end(self, reason: str, answer: bytes) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._relay.unregister(self._descriptor)
+        self._connection.close()
+        self._outgoing.clear()
+        waiting, self.waiting = self.waiting, deque()
+        for request in waiting:
+            request.fail(answer)
+            request.sink.finished(request)
+        self._relay.ready.extend(self._stalled)
+        self._on_lost(reason)
+
+    def wake_when_sent(self, session: Resumable) -> None:
+        """Resume a session once there is less unsent."""
+        self._stalled.append(session)
+
+
+class BinaryLink(Link):
+    """A link that speaks the binary protocol: it numbers its packets, so that each reply says which one it answers."""
+
+    def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
+        super().__init__(relay, connection, timeout, on_lost)
+        self._opaque = 0
+
+    def submit(self, request: Request) -> None:
+        """Send a request at the end of the turn, under the link's own opaque."""
+        if request.local:
+            self.waiting.append(request)
+            return
+        self._opaque = (self._opaque + 1) & 0xFFFFFFFF
+        self._send_later(request, request.packet(self._opaque))

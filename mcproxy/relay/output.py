@@ -1,0 +1,84 @@
+"""What goes down to one client: written at once where the socket takes it, kept and counted where it doesn't."""
+
+import socket
+import ssl
+from collections import deque
+
+# What a non-blocking socket says when it has to wait; a TLS connection may have to read before it can write, and back.
+BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Kept pieces are joined up to this many bytes for one call.
+_JOIN = 64 * 1024
+# Bytes written to one client before others get their turn.
+_AT_ONCE = 1024 * 1024
+
+
+class Output:
+    """The bytes on their way to one client. `queued` are those that its socket did not take yet."""
+
+    __slots__ = ("_kept", "_offset", "_send", "_tls", "pieces", "queued")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.pieces: list[bytes] = []
+        self.queued = 0
+        self._send = connection.send
+        self._tls = isinstance(connection, ssl.SSLSocket)
+        self._kept: deque[bytes] = deque()
+        # How much of the first kept piece was sent.
+        self._offset = 0
+
+    def flush(self) -> int:
+        """Send the pieces of this turn; returns the number of bytes sent. Raises OSError when the client is gone."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if self._kept:
+            self._kept.append(data)
+            self.queued += len(data)
+            return 0
+        try:
+            sent = self._send(data)
+        except BLOCKED:
+            sent = 0
+        if sent == len(data):
+            return sent
+        self._kept.append(data)
+        self._offset = sent
+        self.queued = len(data) - sent
+        # One call takes a TLS record of 16 KiB, although the socket may take more.
+        return sent + self.drain() if self._tls and sent else sent
+
+    def drain(self) -> int:
+        """Send what was kept; returns the number of bytes sent. Raises OSError when the client is gone."""
+        total = 0
+        while self._kept and total < _AT_ONCE:
+            if len(self._kept) > 1 and len(self._kept[0]) - self._offset < _JOIN:
+                self._join()
+            # A TLS write that had to wait is tried again with the same leading bytes, and never with fewer.
+            try:
+                sent = self._send(memoryview(self._kept[0])[self._offset :])
+            except BLOCKED:
+                break
+            total += sent
+            self.queued -= sent
+            self._offset += sent
+            if self._offset == len(self._kept[0]):
+                self._kept.popleft()
+                self._offset = 0
+            elif not self._tls:
+                break
+        return total
+
+    def discard(self) -> None:
+        """Forget everything: the client is gone."""
+        self.pieces.clear()
+        self._kept.clear()
+        self.queued = 0
+
+    def _join(self) -> None:
+        parts = [self._kept.popleft()[self._offset :]]
+        size = len(parts[0])
+        while self._kept and size < _JOIN:
+            parts.append(self._kept.popleft())
+            size += len(parts[-1])
+        self._kept.appendleft(b"".join(parts))
+        self._offset = 0

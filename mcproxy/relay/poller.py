@@ -1,0 +1,199 @@
+"""The one task that moves bytes.
+
+A connection is registered once in the relay's own epoll, and trio only waits for that epoll's descriptor: neither a task
+nor an epoll_ctl is needed for each request. A turn handles what is ready, sends what it gave rise to, and waits for up to
+a millisecond more before it gives the turn back to trio, which for few connections saves most of trio's own work. It
+doesn't wait while somebody else (a handshake, a login, the admin port) needs the turn.
+"""
+
+import contextlib
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import trio
+
+from mcproxy.relay.traffic import Traffic
+
+# Seconds until the turn goes back to trio, however much there is to do.
+TURN = 0.002
+# Seconds to wait for more, after activity.
+LINGER = 0.001
+# Seconds between two looks for what has timed out.
+SWEEP_INTERVAL = 0.25
+_EVENTS_AT_ONCE = 512
+
+
+class Handler(Protocol):
+    """A descriptor in the epoll."""
+
+    held: int
+    """Bytes that it keeps in memory."""
+
+    def on_events(self, events: int) -> None:
+        """Act on epoll's event mask."""
+
+    def sweep(self, now: float) -> None:
+        """End what has timed out at `now`, in seconds of the monotonic clock."""
+
+    def close(self, reason: str) -> None:
+        """Give the descriptor up."""
+
+
+class Flushable(Protocol):
+    """Something with bytes to send at the end of the turn."""
+
+    def flush(self) -> None:
+        """Send them."""
+
+
+class Resumable(Protocol):
+    """Something that can go on without an event."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class Relay:
+    """The epoll, the descriptors in it, and the lists of one turn.
+
+    `total_buffer` bounds the bytes that all handlers keep; the one that keeps most is closed when it is exceeded.
+    `on_error` is told of a handler that raised: a bug, which costs that connection and no other.
+    """
+
+    def __init__(self, total_buffer: int, on_error: Callable[[BaseException], None]) -> None:
+        self.now = time.monotonic()
+        self.traffic = Traffic()
+        self.handlers: dict[int, Handler] = {}
+        # To be sent at the end of the turn: requests first, so that upstream works while replies are written.
+        self.links_to_flush: list[Flushable] = []
+        self.sessions_to_flush: list[Flushable] = []
+        self.ready: deque[Resumable] = deque()
+        self.held = 0
+        self._total_buffer = total_buffer
+        self._on_error = on_error
+        self._epoll = select.epoll()
+        self._busy = 0
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake, select.EPOLLIN)
+
+    def register(self, descriptor: int, handler: Handler, events: int) -> None:
+        """Take a descriptor in."""
+        self._epoll.register(descriptor, events)
+        self.handlers[descriptor] = handler
+
+    def modify(self, descriptor: int, events: int) -> None:
+        """Change what a descriptor waits for. Hang-ups and errors are always reported."""
+        self._epoll.modify(descriptor, events)
+
+    def unregister(self, descriptor: int) -> None:
+        """Give a descriptor up, before it is closed."""
+        if self.handlers.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """While this is entered, the relay doesn't wait in its own poll: somebody else needs the turn."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+
+    def hold(self, handler: Handler, size: int) -> None:
+        """Account for `size` more bytes (or fewer, if negative) that a handler keeps."""
+        handler.held += size
+        self.held += size
+        if self.held > self._total_buffer and size > 0:
+            largest = max(self.handlers.values(), key=lambda other: other.held, default=handler)
+            largest.close("total_buffer exceeded")
+
+    def settle(self) -> None:
+        """To be called after acting outside of a turn: send what came of it, and see that the rest is gone on with."""
+        self.flush()
+        if self.ready:
+            os.eventfd_write(self._wake, 1)
+
+    async def run(self) -> None:
+        """Move bytes until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._sweep_forever)
+                while True:
+                    if self.ready:
+                        await trio.lowlevel.checkpoint()
+                    else:
+                        await trio.lowlevel.wait_readable(self._epoll.fileno())
+                    self.turn()
+        finally:
+            for handler in list(self.handlers.values()):
+                handler.close("the proxy ends")
+            self._epoll.close()
+            os.close(self._wake)
+
+    def turn(self) -> None:
+        """Handle what is ready, for at most about TURN seconds."""
+        handlers = self.handlers
+        ready = self.ready
+        self.now = time.monotonic()
+        deadline = self.now + TURN
+        wait = 0.0
+        while True:
+            events = self._epoll.poll(wait, _EVENTS_AT_ONCE)
+            if not events and not ready:
+                return
+            for descriptor, mask in events:
+                handler = handlers.get(descriptor)
+                if handler is not None:
+                    try:
+                        handler.on_events(mask)
+                    except Exception as error:
+                        self._broken(handler, error)
+                elif descriptor == self._wake:
+                    os.eventfd_read(self._wake)
+            if ready:
+                self._resume()
+            self.flush()
+            self.now = time.monotonic()
+            if self.now >= deadline:
+                return
+            wait = 0.0 if ready or self._busy else LINGER
+
+    def flush(self) -> None:
+        """Send what the turn gave rise to."""
+        if self.links_to_flush:
+            links, self.links_to_flush = self.links_to_flush, []
+            for link in links:
+                link.flush()
+        if self.sessions_to_flush:
+            sessions, self.sessions_to_flush = self.sessions_to_flush, []
+            for session in sessions:
+                session.flush()
+
+    def sweep(self, now: float) -> None:
+        """End what has timed out."""
+        self.now = now
+        for handler in list(self.handlers.values()):
+            handler.sweep(now)
+        self.settle()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await trio.sleep(SWEEP_INTERVAL)
+            self.sweep(time.monotonic())
+
+    def _resume(self) -> None:
+        # Only those that are here now: who makes himself ready again waits for the next round.
+        for _ in range(len(self.ready)):
+            session = self.ready.popleft()
+            try:
+                session.resume()
+            except Exception as error:
+                self._on_error(error)
+
+    def _broken(self, handler: Handler, error: Exception) -> None:
+        self._on_error(error)
+        handler.close("internal error")

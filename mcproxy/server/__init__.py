@@ -1,0 +1,1 @@
+"""The trio side: listening, handshakes, logins and everything else that waits."""

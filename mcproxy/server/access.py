@@ -1,0 +1,105 @@
+"""Who may do what: the grants of the configuration, looked up for a connection or a user, compiled when first needed."""
+
+import socket
+import ssl
+import struct
+from dataclasses import dataclass
+
+from mcproxy.auth.principals import Principal
+from mcproxy.config.schema import Listener, Settings
+from mcproxy.policy.allowlist import AddressTable
+from mcproxy.policy.grants import Role, Ruleset
+from mcproxy.policy.keys import KeySet
+from mcproxy.server.tls import certificate_names
+from mcproxy.wire.binary import BinaryRules
+from mcproxy.wire.outcome import WireLimits
+from mcproxy.wire.text_rules import TextRules
+
+ANONYMOUS = Principal("anonymous", "anonymous")
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The process at the other end of a unix socket, as the kernel tells (SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def unix_peer(connection: socket.socket) -> Peer:
+    """Raises OSError."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return Peer(*_CREDENTIALS.unpack(raw))
+
+
+class Access:
+    """The grants, by what they are given to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limits = WireLimits(value=settings.limits.value, keys=settings.limits.keys)
+        self._roles = {name: Role(role.commands, KeySet.of(role.keys)) for name, role in settings.roles.items()}
+        self._default_roles = frozenset(settings.default_roles)
+        self._granted: dict[Principal, frozenset[str]] = {}
+        self._certificates: dict[str, Principal] = {}
+        self._peers: list[tuple[int | None, int | None, Principal]] = []
+        addresses = {}
+        for grant in settings.grants:
+            principal = grant.principal
+            self._granted[principal] = self._granted.get(principal, frozenset()) | frozenset(grant.roles)
+            if grant.certificate is not None:
+                self._certificates.setdefault(grant.certificate, principal)
+            elif grant.address is not None:
+                addresses[grant.address] = principal
+            elif grant.peer is not None:
+                self._peers.append((grant.peer.uid, grant.peer.gid, principal))
+        self._addresses = AddressTable(addresses)
+        self._text_rules: dict[frozenset[str], TextRules] = {}
+        self._binary_rules: dict[frozenset[str], BinaryRules] = {}
+
+    def identify(self, listener: Listener, connection: socket.socket, address: str | None) -> Principal | None:
+        """Who this is by the connection alone; None if that says nothing that a grant names. Raises OSError.
+
+        A certificate says more than an address, so it is asked first. `default_roles` are nobody's here: a stranger
+        with a certificate of the right authority is still a stranger.
+        """
+        methods = listener.authentication
+        if "none" in methods:
+            return ANONYMOUS
+        if "certificate" in methods and isinstance(connection, ssl.SSLSocket):
+            for name in certificate_names(connection):
+                if (principal := self._certificates.get(name)) is not None:
+                    return principal
+        if "peer" in methods and connection.family == socket.AF_UNIX:
+            peer = unix_peer(connection)
+            for uid, gid, principal in self._peers:
+                if uid in (None, peer.uid) and gid in (None, peer.gid):
+                    return principal
+        if "address" in methods and address is not None:
+            return self._addresses.most_specific(address)
+        return None
+
+    def roles_of(self, principal: Principal) -> frozenset[str]:
+        """The names of the roles of a principal."""
+        roles = self._granted.get(principal, frozenset())
+        if principal.kind in ("user", "anonymous"):
+            roles |= self._default_roles
+        return roles
+
+    def text_rules(self, principal: Principal) -> TextRules:
+        """What the principal may do, compiled into the text grammar."""
+        roles = self.roles_of(principal)
+        if roles not in self._text_rules:
+            self._text_rules[roles] = TextRules(self._ruleset(roles), self._limits)
+        return self._text_rules[roles]
+
+    def binary_rules(self, principal: Principal) -> BinaryRules:
+        """What the principal may do, by opcode."""
+        roles = self.roles_of(principal)
+        if roles not in self._binary_rules:
+            self._binary_rules[roles] = BinaryRules(self._ruleset(roles), self._limits)
+        return self._binary_rules[roles]
+
+    def _ruleset(self, roles: frozenset[str]) -> Ruleset:
+        return Ruleset(self._roles[name] for name in sorted(roles))

@@ -1,0 +1,256 @@
+"""A connection's life up to its session, and what is noted of it afterwards.
+
+accept -> allowed? -> TLS handshake -> who is it? -> login where that isn't known -> session with its ruleset. Everything
+until the login is done shares one deadline, and nothing of it reaches upstream. Whoever is known without a byte may then
+stay silent.
+"""
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+
+import trio
+
+from mcproxy.auth.login_binary import BinaryLogin
+from mcproxy.auth.login_text import TextLogin
+from mcproxy.auth.principals import Principal
+from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
+from mcproxy.observe.log import get_logger
+from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
+from mcproxy.relay.session import Session
+from mcproxy.server.access import unix_peer
+from mcproxy.server.admission import Place
+from mcproxy.server.state import ListenerState, ServerState
+from mcproxy.server.streams import close_gently, receive, send_all
+from mcproxy.server.tls import handshake
+from mcproxy.wire.binary import BinaryParser
+from mcproxy.wire.outcome import Refusal
+from mcproxy.wire.text import TextParser
+
+log = get_logger()
+BINARY = 0x80
+# A login is short; what a client sends behind it is read by its session.
+_LOGIN_READ = 4096
+
+
+class Connection:
+    """One accepted connection. `address` is its canonical source address, None for a unix socket."""
+
+    def __init__(
+        self, server: ServerState, listener: ListenerState, connection: socket.socket, address: str | None, place: Place
+    ) -> None:
+        self._server = server
+        self._listener = listener
+        self._connection = connection
+        self._place = place
+        self._address = address
+        self._principal: Principal | None = None
+        self._fields = {"listener": listener.name, "source": address or "unix"}
+
+    async def run(self) -> None:
+        """From the accept to the session. Never raises for anything that the client does."""
+        try:
+            await self._until_session(b"")
+        except OSError as error:
+            # The client went away, or its handshake failed.
+            self._give_up(ConnectionRefusal.TLS if isinstance(error, ssl.SSLError) else None, _explain(error))
+
+    async def _until_session(self, received: bytes) -> None:
+        settings = self._listener.settings
+        with self._deadline() as scope:
+            context = self._listener.context
+            if context is not None and not isinstance(self._connection, ssl.SSLSocket):
+                self._connection = await handshake(self._connection, context)
+            if not received:
+                self._principal = self._server.access.identify(settings, self._connection, self._address)
+            if self._principal is None:
+                await self._log_in(received)
+                return
+        if scope.cancelled_caught:
+            self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+            return
+        principal = self._principal
+        if principal is not None:
+            self._count_login(principal.kind, LoginResult.SUCCESS)
+            log.info("logged_in", principal=str(principal), by=principal.kind, **self._fields)
+            await self._wait_for_first_byte(principal)
+
+    async def _wait_for_first_byte(self, principal: Principal) -> None:
+        self._place.logged_in()
+        limit = self._server.settings.limits.idle_timeout
+        with trio.move_on_after(limit) if limit else contextlib.nullcontext():
+            data = await receive(self._connection, _LOGIN_READ)
+            if data:
+                self._start_session(principal, data, data[0] == BINARY, None)
+                return
+        self._close()
+
+    async def _log_in(self, received: bytes) -> None:
+        """The login conversation, to its end one way or the other. Raises OSError."""
+        settings = self._listener.settings
+        methods = settings.authentication
+        data = received or await receive(self._connection, _LOGIN_READ)
+        if not data:
+            self._close()
+            return
+        binary = data[0] == BINARY
+        if ("binary" if binary else "text") not in settings.protocols:
+            await self._refuse(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
+            return
+        conversation = BinaryLogin(self._listener.mechanisms) if binary else TextLogin(token="token" in methods)
+        conversation.feed(data)
+        while True:
+            step = conversation.next()
+            if step is None:
+                data = await receive(self._connection, _LOGIN_READ)
+                if not data:
+                    self._close()
+                    return
+                conversation.feed(data)
+            elif isinstance(step, Reply):
+                await send_all(self._connection, step.data)
+                if step.refused:
+                    self._server.relay.traffic.refused["before login"] += 1
+                    log.info("login_refused", reason=step.refused, **self._fields)
+            elif isinstance(step, Attempt):
+                conversation.answer(await self._check(step))
+            elif isinstance(step, LoggedIn):
+                self._start_session(step.principal, step.leftover, binary, step.token)
+                return
+            elif isinstance(step, Close):
+                await self._refuse(ConnectionRefusal.LOGIN_FAILED, step.reason)
+                return
+
+    async def _check(self, attempt: Attempt) -> bool:
+        deadline = trio.current_effective_deadline()
+        verdict = await self._server.authenticator.check(
+            attempt.username, attempt.password, self._throttle_source(), deadline
+        )
+        # A name that isn't known may be a mistyped password.
+        principal = f"user:{attempt.username}" if verdict.known else "unknown"
+        if verdict.accepted:
+            self._count_login(attempt.mechanism, LoginResult.SUCCESS)
+            log.info("logged_in", principal=principal, by=attempt.mechanism, **self._fields)
+        else:
+            wrong = verdict.reason in ("wrong password", "unknown user")
+            self._count_login(attempt.mechanism, LoginResult.FAILURE if wrong else LoginResult.THROTTLED)
+            log.warning(
+                "login_failed", principal=principal, by=attempt.mechanism, reason=verdict.reason, **self._fields
+            )
+        return verdict.accepted
+
+    def _throttle_source(self) -> str:
+        if self._address is not None:
+            return self._address
+        return f"unix:{unix_peer(self._connection).uid}"
+
+    def _start_session(self, principal: Principal, data: bytes, binary: bool, token: bytes | None) -> None:
+        protocol = "binary" if binary else "text"
+        if protocol not in self._listener.settings.protocols:
+            self._give_up(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
+            return
+        server = self._server
+        self._place.logged_in()
+        self._principal = principal
+        session = Session(server.relay, self._connection, server.pools[protocol], server.session_limits, self)
+        if binary:
+            listed = " ".join(self._listener.mechanisms).encode() if self._listener.mechanisms else None
+            parser: TextParser | BinaryParser = BinaryParser(server.access.binary_rules(principal), session, listed)
+        else:
+            parser = TextParser(server.access.text_rules(principal), session, token)
+        server.sessions.add(session)
+        server.metrics.session_opened(self._listener.name)
+        session.start(parser, data)
+        if server.draining:
+            session.drain()
+            server.relay.settle()
+
+    # What the session tells.
+
+    def refused(self, session: Session, refusal: Refusal) -> None:
+        """A request was answered by the proxy itself."""
+        traffic = self._server.relay.traffic
+        traffic.refused[refusal.reason] += 1
+        if refusal.denied:
+            traffic.denied[refusal.denied] += 1
+        log.info(
+            "request_refused",
+            reason=refusal.reason,
+            principal=str(self._principal),
+            **({"class": refusal.denied} if refusal.denied else {}),
+            **self._fields,
+        )
+
+    def log_in_again(self, session: Session, connection: socket.socket, data: bytes) -> None:
+        """The client started another login: until it has succeeded, nobody is logged in."""
+        self._session_ended(session, "logs in again")
+        self._principal = None
+        if not self._place.logs_in_again():
+            self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
+            return
+        self._server.start_soon(self._log_in_once_more, data)
+
+    async def _log_in_once_more(self, data: bytes) -> None:
+        try:
+            with self._deadline() as scope:
+                await self._log_in(data)
+            if scope.cancelled_caught:
+                self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+        except OSError as error:
+            self._give_up(None, _explain(error))
+
+    def closed(self, session: Session, reason: str) -> None:
+        """The session is over and its socket closed."""
+        self._session_ended(session, reason)
+        self._place.release()
+
+    def linger(self, session: Session, connection: socket.socket, reason: str) -> None:
+        """The session is over, and the client is to see why."""
+        self._session_ended(session, reason)
+        self._server.start_soon(self._close_gently)
+
+    def _session_ended(self, session: Session, reason: str) -> None:
+        self._server.sessions.discard(session)
+        self._server.metrics.session_closed(self._listener.name)
+        log.debug("session_ended", why=reason, principal=str(self._principal), **self._fields)
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[trio.CancelScope]:
+        """The time for a handshake and a login; the relay doesn't wait in its own poll meanwhile."""
+        with self._server.relay.busy(), trio.move_on_after(self._server.settings.limits.login_timeout) as scope:
+            yield scope
+
+    def _count_login(self, mechanism: str, result: LoginResult) -> None:
+        self._server.metrics.login(self._listener.name, mechanism, result)
+
+    async def _refuse(self, reason: ConnectionRefusal, why: str) -> None:
+        self._note_refusal(reason, why)
+        await self._close_gently()
+
+    def _give_up(self, reason: ConnectionRefusal | None, why: str) -> None:
+        if reason is not None:
+            self._note_refusal(reason, why)
+        else:
+            log.debug("connection_lost", why=why, **self._fields)
+        self._close()
+
+    def _note_refusal(self, reason: ConnectionRefusal, why: str) -> None:
+        self._server.metrics.connection_refused(self._listener.name, reason)
+        log.warning("connection_refused", reason=why, **self._fields)
+
+    async def _close_gently(self) -> None:
+        try:
+            await close_gently(self._connection)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._place.release()
+
+
+def _explain(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS handshake failed: {error.reason or 'connection closed'}".replace("_", " ").lower()
+    return error.strerror or type(error).__name__

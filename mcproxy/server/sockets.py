@@ -1,0 +1,102 @@
+"""Listening sockets: bound, with the right modes, before anybody can connect."""
+
+import errno
+import grp
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from mcproxy.config.addresses import TcpAddress, UnixAddress
+
+BACKLOG = 4096
+
+
+class BindError(Exception):
+    """An address cannot be listened on. The message is one line that says which and why."""
+
+
+def listen(address: TcpAddress | UnixAddress, mode: int = 0o600, group: str | int | None = None) -> socket.socket:
+    """A non-blocking listening socket; `mode` and `group` are those of a unix socket's file. Raises BindError."""
+    try:
+        if isinstance(address, UnixAddress):
+            return _listen_unix(address.path, mode, group)
+        return _listen_tcp(address)
+    except (OSError, KeyError) as error:
+        raise BindError(f"cannot listen on {address}: {_explain(error, group)}") from None
+
+
+def _listen_tcp(address: TcpAddress) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # [::] is every address of the machine; its IPv4 peers show up as IPv4-mapped and are judged as IPv4.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
+        listener.bind((address.host, address.port))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_unix(path: str, mode: int, group: str | int | None) -> socket.socket:
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(path)
+        # Nobody can connect before listen(), so the mode is right from the first connection on.
+        if group is not None:
+            os.chown(path, -1, grp.getgrnam(group).gr_gid if isinstance(group, str) else group)
+        Path(path).chmod(mode)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a process that is gone. Raises OSError if somebody listens there or it is no socket."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, "a file that is not a socket is in the way")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "another process listens there")
+
+
+def close(listener: socket.socket) -> None:
+    """Stop listening; a unix socket's file goes with it."""
+    name = listener.getsockname() if listener.family == socket.AF_UNIX else None
+    listener.close()
+    if name:
+        with suppress(OSError):
+            Path(name).unlink()
+
+
+def describe(listener: socket.socket) -> str:
+    """The address as it is written in the configuration, with the port that the kernel gave."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    return str(TcpAddress(name[0], name[1]))
+
+
+def _explain(error: OSError | KeyError, group: str | int | None) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no group {group!r}"
+    if error.errno == errno.EADDRINUSE and error.strerror == os.strerror(errno.EADDRINUSE):
+        return "another process listens there"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "no interface of this machine has that address"
+    return error.strerror or str(error)

@@ -1,0 +1,57 @@
+"""What all connections of one server share."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from mcproxy.config.schema import Listener, Settings
+from mcproxy.observe.metrics import Metrics
+from mcproxy.policy.allowlist import Allowlist
+from mcproxy.relay.poller import Relay
+from mcproxy.relay.pool import Pool
+from mcproxy.relay.session import Session, SessionLimits
+from mcproxy.server.access import Access
+from mcproxy.server.admission import Admission
+from mcproxy.server.authenticator import Authenticator
+
+
+@dataclass(frozen=True)
+class ListenerState:
+    """One listener of the configuration, made ready. `mechanisms` are the SASL ones; empty where SASL is not offered."""
+
+    name: str
+    settings: Listener
+    allowlist: Allowlist
+    context: ssl.SSLContext | None
+    mechanisms: tuple[str, ...]
+
+
+@dataclass
+class ServerState:
+    """`nursery` is where connections run; it ends when the server has drained."""
+
+    settings: Settings
+    relay: Relay
+    pools: dict[str, Pool]
+    access: Access
+    authenticator: Authenticator
+    admission: Admission
+    metrics: Metrics
+    session_limits: SessionLimits
+    sessions: set[Session] = field(default_factory=set)
+    draining: bool = False
+    nursery: trio.Nursery | None = None
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+        """Run something beside everything else."""
+        if self.nursery is not None:
+            self.nursery.start_soon(function, *arguments)
+
+    def not_ready(self) -> str | None:
+        """Why requests cannot be served now, or None."""
+        if self.draining:
+            return "draining"
+        missing = [protocol for protocol, pool in sorted(self.pools.items()) if not pool.links]
+        return f"no link to upstream ({', '.join(missing)})" if missing else None

@@ -1,0 +1,62 @@
+"""TLS towards clients: a context of modern suites, and the handshake on a non-blocking socket."""
+
+import socket
+import ssl
+from typing import cast
+
+import trio
+
+from mcproxy.config.schema import ListenerTls
+
+# RFC 9325 section 4.2: forward secrecy and authenticated encryption only. CPython's default still offers CBC suites.
+TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def server_context(settings: ListenerTls) -> ssl.SSLContext:
+    """A new context. Raises ssl.SSLError or OSError for files that don't do; the configuration's check came first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[settings.minimum_version]
+    context.set_ciphers(TLS12_CIPHERS)
+    context.set_ecdh_curve("prime256v1")
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # A resumed connection would keep the certificate of its first one, though its authority may be gone since.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.load_cert_chain(settings.certificate, settings.key, password=lambda: "")
+    if settings.client_ca is not None:
+        context.load_verify_locations(cafile=settings.client_ca)
+        required = settings.client_certificate == "required"
+        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    return context
+
+
+async def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """The TLS connection over a non-blocking socket. Raises OSError (ssl.SSLError is one) if it doesn't come about."""
+    # server_side wraps without any bytes moving; the socket given is detached.
+    secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    try:
+        while True:
+            try:
+                secured.do_handshake()
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(secured)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(secured)
+            else:
+                return secured
+    except BaseException:
+        secured.close()
+        raise
+
+
+def certificate_names(connection: ssl.SSLSocket) -> list[str]:
+    """The names of the verified client certificate: its subject alternative names of type URI, DNS and email.
+
+    RFC 5280 section 4.2.1.6. Empty without a certificate. The subject is not a name here: what it says is free text.
+    """
+    certificate = connection.getpeercert()
+    if not certificate:
+        return []
+    names = cast(tuple[tuple[str, str], ...], certificate.get("subjectAltName", ()))
+    return [value for kind, value in names if kind in ("URI", "DNS", "email")]

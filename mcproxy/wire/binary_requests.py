@@ -1,0 +1,165 @@
+"""Binary requests in flight: what goes upstream, and what is compared before a reply reaches the client (R3).
+
+The link puts an opaque of its own on every packet that goes up. A reply must carry it, the opcode that was sent, a status
+and a shape that the operation can have, and where it names a key, that key. The client's opaque and opcode are put back.
+"""
+
+from typing import ClassVar
+
+from mcproxy.wire import binary_operations as operations
+from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC, Operation, reply
+from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink
+
+_LONGEST_ERROR = 1024
+_LONGEST_STATISTIC = 4096
+
+
+class BinaryRequest(Request):
+    """One packet. `opcode` and `opaque` are the client's; `upstream_opaque` is the link's, set by `packet`."""
+
+    __slots__ = ("body", "cas", "key", "opaque", "opcode", "operation", "streaming", "upstream_opaque")
+
+    def __init__(
+        self, sink: Sink, operation: Operation, opcode: int, opaque: int, cas: int, key: bytes, body: bytes
+    ) -> None:
+        super().__init__(sink, b"", 1, operation.count)
+        self.operation = operation
+        self.opcode = opcode
+        self.opaque = opaque
+        self.cas = cas
+        self.key = key
+        self.body = body
+        self.lookups = 1 if operation.lookup else 0
+        self.streaming = 0
+        self.upstream_opaque = 0
+
+    def packet(self, upstream_opaque: int) -> bytes:
+        """The canonical packet: loud opcode, data type and vbucket 0, the link's opaque."""
+        self.upstream_opaque = upstream_opaque
+        body, self.body = self.body, b""
+        operation = self.operation
+        return (
+            HEADER.pack(
+                REQUEST_MAGIC,
+                operation.sent,
+                len(self.key),
+                operation.extras,
+                0,
+                0,
+                len(body),
+                upstream_opaque,
+                self.cas,
+            )
+            + body
+        )
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume one packet."""
+        if self.streaming:
+            end = min(position + self.streaming, len(buffer))
+            self.sink.deliver(buffer[position:end])
+            self.streaming -= end - position
+            self.done = not self.streaming
+            return end
+        if len(buffer) - position < HEADER_LENGTH:
+            return position
+        magic, opcode, key_length, extras, _, status, body_length, opaque, _ = HEADER.unpack_from(buffer, position)
+        operation = self.operation
+        if magic != RESPONSE_MAGIC or opcode != operation.sent or opaque != self.upstream_opaque:
+            raise OutOfStep("a reply to another request")
+        self._check_shape(status, key_length, extras, body_length)
+        body = position + HEADER_LENGTH
+        size = len(buffer)
+        if key_length:
+            key_end = body + extras + key_length
+            if size < key_end:
+                return position
+            if buffer[key_end - key_length : key_end] != self.key:
+                raise OutOfStep("a value under a key that was not asked for")
+        end = int(body + body_length)
+        if end > size and body_length <= STREAM_FROM:
+            return position
+        if status == operations.SUCCESS and operation.lookup:
+            self.hits = 1
+            self.sink.largest_value = max(self.sink.largest_value, body_length)
+        if status != operation.dropped:
+            self.sink.deliver(
+                buffer[position : position + 1]
+                + self.opcode.to_bytes(1, "big")
+                + buffer[position + 2 : position + 12]
+                + self.opaque.to_bytes(4, "big")
+                + buffer[position + 16 : end]
+            )
+        if end > size:
+            self.streaming = end - size
+            return size
+        self.done = True
+        return end
+
+    def fail(self, reason: bytes) -> None:
+        """An error packet, which quiet operations show too; a value that was cut short ends the connection."""
+        if self.streaming:
+            self.sink.cut_short()
+        else:
+            self.sink.deliver(reply(self.opcode, operations.TEMPORARY_FAILURE, self.opaque, reason))
+
+    def _check_shape(self, status: int, key_length: int, extras: int, body_length: int) -> None:
+        operation = self.operation
+        wanted_key = len(self.key) if operation.reply_key else 0
+        value = body_length - key_length - extras
+        if status == operations.SUCCESS:
+            fits = extras == operation.reply_extras and key_length == wanted_key and value >= 0
+            fits = fits and operation.reply_value in (value, -1)
+        elif status in operation.errors:
+            # A GETK miss names the key and has no text.
+            fits = extras == 0 and key_length in (0, wanted_key) and 0 <= value <= _LONGEST_ERROR
+        else:
+            fits = False
+        if not fits:
+            raise OutOfStep("a reply that the operation cannot have")
+
+
+class BinaryStatistics(Request):
+    """STAT: packets up to one without a key, or one error. On a link of its own, as `stats` in text."""
+
+    __slots__ = ("key", "opaque", "upstream_opaque")
+    private: ClassVar[bool] = True
+
+    def __init__(self, sink: Sink, count: str, opaque: int, key: bytes) -> None:
+        super().__init__(sink, b"", 1, count)
+        self.opaque = opaque
+        self.key = key
+        self.upstream_opaque = 0
+
+    def packet(self, upstream_opaque: int) -> bytes:
+        """The canonical packet, with the link's opaque."""
+        self.upstream_opaque = upstream_opaque
+        length = len(self.key)
+        return HEADER.pack(REQUEST_MAGIC, operations.STAT, length, 0, 0, 0, length, upstream_opaque, 0) + self.key
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume whole packets."""
+        while not self.done and len(buffer) - position >= HEADER_LENGTH:
+            magic, opcode, key_length, extras, _, status, body_length, opaque, _ = HEADER.unpack_from(buffer, position)
+            if (
+                magic != RESPONSE_MAGIC
+                or opcode != operations.STAT
+                or opaque != self.upstream_opaque
+                or extras
+                or not key_length <= body_length <= _LONGEST_STATISTIC
+                or status not in (operations.SUCCESS, operations.KEY_NOT_FOUND)
+            ):
+                raise OutOfStep("a reply that STAT cannot have")
+            end = position + HEADER_LENGTH + body_length
+            if end > len(buffer):
+                break
+            self.sink.deliver(
+                buffer[position : position + 12] + self.opaque.to_bytes(4, "big") + buffer[position + 16 : end]
+            )
+            self.done = key_length == 0 or status != operations.SUCCESS
+            position = end
+        return position
+
+    def fail(self, reason: bytes) -> None:
+        """An error packet; clients take it as the end of the list."""
+        self.sink.deliver(reply(operations.STAT, operations.TEMPORARY_FAILURE, self.opaque, reason))

@@ -1,0 +1,62 @@
+"""Fragments of the canonical grammar: the only spellings that may go upstream.
+
+Named after the tokens of memcached's protocol.txt. The ranges are narrower than that text allows: each was measured to
+mean the same thing to memcached 1.6.18 and 1.6.45, while wider ones are truncated, wrapped or refused by one of the two
+(a length of 4294967297 is stored as one byte by 1.6.18, flags of 4294967296 as 0).
+"""
+
+import re
+
+# A key in protocol.txt is "up to 250 characters", without "control characters or whitespace".
+KEY_BYTE = rb"[\x21-\x7e\x80-\xff]"
+KEY_LENGTH = 250
+# Possessive quantifiers stand on single character classes only: Python 3.11.2 over-matches possessive groups.
+KEY = KEY_BYTE + rb"{1,250}+"
+is_key = re.compile(KEY).fullmatch
+
+# memcached closes a connection once more than 2048 bytes lie in its buffer without a newline, except after "get ".
+LINE_LENGTH = 2048
+# A retrieval costs memcached about 1.3 KB of its own memory for every key of one line, and keeps it.
+KEYS_PER_LINE = 100
+# Eight keys of 250 bytes, with their verb, stay under LINE_LENGTH whatever they are.
+KEYS_OF_ANY_LENGTH = 8
+# The largest item length that memcached swallows rather than takes for a mistake.
+LARGEST_LENGTH = 1 << 30
+
+
+def decimal_at_most(largest: int) -> bytes:
+    """A pattern of the decimal numbers from 0 to `largest`, without sign or leading zeros."""
+    digits = str(largest)
+    width = len(digits)
+    if width == 1:
+        return b"[0-%d]" % largest
+    alternatives = [rb"0|[1-9][0-9]{0,%d}" % (width - 2)]
+    for index, digit in enumerate(digits):
+        lowest = 1 if index == 0 else 0
+        highest = int(digit) - 1
+        if highest >= lowest:
+            rest = width - index - 1
+            tail = rb"[0-9]{%d}" % rest if rest else b""
+            alternatives.append(digits[:index].encode() + b"[%d-%d]" % (lowest, highest) + tail)
+    alternatives.append(digits.encode())
+    return b"(?:" + b"|".join(alternatives) + b")"
+
+
+UINT32 = decimal_at_most(2**32 - 1)
+UINT64 = decimal_at_most(2**64 - 1)
+FLAGS = UINT32
+CAS_UNIQUE = UINT64
+# Seconds from now up to 30 days, above that a Unix time; -1 is "already expired", as is every negative number.
+EXPTIME = rb"(?:-1|" + decimal_at_most(2**31 - 1) + rb")"
+is_exptime = re.compile(EXPTIME).fullmatch
+# Below -2147483648 memcached wraps around: -4294967295 becomes 1, a second.
+is_negative = re.compile(rb"-(?!0)" + decimal_at_most(2**31)).fullmatch
+is_uint32 = re.compile(UINT32).fullmatch
+is_uint64 = re.compile(UINT64).fullmatch
+# Any length that says where its data block ends, whatever the cap: a refused block can be swallowed.
+is_length = re.compile(decimal_at_most(LARGEST_LENGTH)).fullmatch
+
+# What memcached prints. A text after SERVER_ERROR is bounded so that a missing line end is found out.
+SERVER_ERROR = rb"SERVER_ERROR [\x20-\x7e]{0,256}\r\n"
+# 1.6.18 and later throw away the replies of earlier pipelined commands with this one (the newer append stray bytes).
+LOST_REPLIES = b"SERVER_ERROR out of memory writing get response"

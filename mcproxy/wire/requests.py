@@ -1,0 +1,162 @@
+"""A request that was vetted: what goes upstream for it, and how its reply is read.
+
+One request, one reply, in order. `take` is called with what upstream has sent and consumes what belongs to this request;
+it hands the part that the client wants to its sink. Whatever upstream sends that this request cannot have as its reply
+raises OutOfStep: the two sides disagree about where replies begin, and nothing further on that link can be trusted.
+"""
+
+import re
+from typing import ClassVar, Protocol
+
+from mcproxy.wire import grammar
+
+# A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
+STREAM_FROM = 16 * 1024
+LONGEST_REPLY_LINE = 2048
+OUT_OF_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
+
+
+class OutOfStep(Exception):
+    """Upstream sent what the oldest request in flight cannot have as its reply. The link must be dropped."""
+
+
+class Sink(Protocol):
+    """Where the replies of one downstream connection go."""
+
+    largest_value: int
+
+    def deliver(self, data: bytes) -> None:
+        """Queue bytes for the client."""
+
+    def cut_short(self) -> None:
+        """A reply ended in its middle after a part of it was delivered: the connection cannot go on."""
+
+    def finished(self, request: "Request") -> None:
+        """The request has its whole reply, or has failed."""
+
+
+class Request:
+    """What every kind of request has in common.
+
+    `upstream` is what goes up, already canonical. `cost` is how many answers it asks for: its keys, or 1. `count` names
+    the command class that it is counted under. `lookups` keys are looked up, `hits` of them were found so far. `done` says
+    that the whole reply was taken.
+    """
+
+    __slots__ = ("cost", "count", "done", "hits", "lookups", "sink", "upstream")
+    # Needs no bytes from upstream; see Local.
+    local: ClassVar[bool] = False
+    # Needs a link that no other client shares.
+    private: ClassVar[bool] = False
+
+    def __init__(self, sink: Sink, upstream: bytes, cost: int, count: str) -> None:
+        self.sink = sink
+        self.upstream = upstream
+        self.cost = cost
+        self.count = count
+        self.lookups = 0
+        self.hits = 0
+        self.done = False
+
+    def packet(self, upstream_opaque: int) -> bytes:
+        """A binary request under the link's own opaque."""
+        raise NotImplementedError
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume what belongs to this request from `position`; return where it ends. Raises OutOfStep."""
+        raise NotImplementedError
+
+    def fail(self, reason: bytes) -> None:
+        """Answer what has not been answered yet with SERVER_ERROR and `reason`."""
+        raise NotImplementedError
+
+
+class Local(Request):
+    """The proxy's own reply, waiting for its turn behind requests that are in flight."""
+
+    __slots__ = ("data",)
+    local = True
+
+    def __init__(self, sink: Sink, data: bytes) -> None:
+        super().__init__(sink, b"", 1, "")
+        self.data = data
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Deliver the reply; upstream has no part in it."""
+        self.sink.deliver(self.data)
+        self.done = True
+        return position
+
+    def fail(self, reason: bytes) -> None:
+        """Deliver the reply all the same: it does not depend on the link."""
+        self.sink.deliver(self.data)
+
+
+class LineRequest(Request):
+    """A command that is answered by one line. `replies` matches the lines that its verb can have."""
+
+    __slots__ = ("replies", "silent")
+
+    def __init__(self, sink: Sink, upstream: bytes, count: str, replies: "re.Pattern[bytes]", silent: bool) -> None:
+        super().__init__(sink, upstream, 1, count)
+        self.replies = replies
+        self.silent = silent
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume one line."""
+        match = self.replies.match(buffer, position)
+        if match is None:
+            expect_more(buffer, position)
+            return position
+        end = match.end()
+        if not self.silent:
+            self.sink.deliver(buffer[position:end])
+        self.done = True
+        return end
+
+    def fail(self, reason: bytes) -> None:
+        """One error line, unless the client asked for no reply."""
+        if not self.silent:
+            self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
+
+
+class LinesRequest(Request):
+    """A `stats` command: lines up to END, or one line. Keys in them are printed raw, so it has a link of its own."""
+
+    __slots__ = ()
+    private = True
+    line = re.compile(rb"(?:STAT|ITEM|PREFIX) [^\r\n]{0,2000}\r\n")
+    last = re.compile(
+        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR [\x20-\x7e]{0,256}\r\n|" + grammar.SERVER_ERROR
+    )
+
+    def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
+        super().__init__(sink, upstream, 1, count)
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume whole lines."""
+        start = position
+        while True:
+            match = self.line.match(buffer, position)
+            if match is None:
+                match = self.last.match(buffer, position)
+                if match is None:
+                    expect_more(buffer, position)
+                    break
+                self.done = True
+            position = match.end()
+            if self.done:
+                break
+        if position > start:
+            self.sink.deliver(buffer[start:position])
+        return position
+
+    def fail(self, reason: bytes) -> None:
+        """One error line; clients take it as the end of the list."""
+        self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
+
+
+def expect_more(buffer: bytes, position: int) -> None:
+    """Raise OutOfStep unless the line at `position` is merely incomplete."""
+    if buffer.find(b"\n", position) >= 0 or len(buffer) - position > LONGEST_REPLY_LINE:
+        raise OutOfStep("a reply that the command cannot have")

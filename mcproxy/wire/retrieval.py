@@ -1,0 +1,186 @@
+"""get, gets, gat and gats: reading their replies, and comparing the keys in them with the keys that were asked.
+
+A run is one or more complete command lines of one verb, as they went upstream. Its own bytes and a cursor are all that
+the comparison needs: the cursor stands on the space before the next key that may still be answered, each VALUE must name
+a key from there on, and a key that is passed over was a miss. That nobody's value reaches anybody else rests on this
+(R3), and it costs one `startswith` for a key that is found.
+"""
+
+import re
+
+from mcproxy.wire import grammar
+from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, expect_more
+
+_LENGTH = grammar.decimal_at_most(grammar.LARGEST_LENGTH)
+VALUE = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH))
+VALUE_WITH_CAS = re.compile(rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH, grammar.CAS_UNIQUE))
+SERVER_ERROR = re.compile(grammar.SERVER_ERROR)
+SPACE = 0x20
+CARRIAGE_RETURN = 0x0D
+
+
+class MultiGet:
+    """A retrieval that was cut into several lines on its way up: what its pieces share.
+
+    `failed`: one of them was answered with an error, which was the answer to the whole; nothing may follow it.
+    """
+
+    __slots__ = ("failed",)
+
+    def __init__(self) -> None:
+        self.failed = False
+
+
+class Retrieval(Request):
+    """A run of retrieval lines of one verb.
+
+    `skip` is the distance from the start of a line to the space before its first key. `whole` and `last` are for a
+    piece of a cut multi-get: only the last piece's END is the client's.
+    """
+
+    __slots__ = ("cursor", "header", "last", "run", "skip", "streaming", "whole")
+
+    def __init__(
+        self,
+        sink: Sink,
+        run: bytes,
+        skip: int,
+        cost: int,
+        count: str,
+        with_cas: bool,
+        whole: MultiGet | None,
+        last: bool,
+    ) -> None:
+        # Spelled out rather than left to Request: this is made for every ordinary request.
+        self.sink = sink
+        self.upstream = run
+        self.cost = cost
+        self.count = count
+        self.lookups = cost
+        self.hits = 0
+        self.done = False
+        self.run = run
+        self.skip = skip
+        self.cursor = skip
+        self.header = VALUE_WITH_CAS.match if with_cas else VALUE.match
+        self.whole = whole
+        self.last = last
+        # How many bytes of a large value, with its line end, are still to come.
+        self.streaming = 0
+
+    def take(self, buffer: bytes, position: int) -> int:
+        """Consume VALUE blocks and ENDs."""
+        if self.streaming:
+            position = self._stream(buffer, position)
+            if self.streaming:
+                return position
+        start = position
+        size = len(buffer)
+        run = self.run
+        while True:
+            match = self.header(buffer, position)
+            if match is not None:
+                name, digits = match.group(1, 2)
+                cursor = self.cursor
+                after = cursor + len(name)
+                if not run.startswith(name, cursor) or (run[after] != SPACE and run[after] != CARRIAGE_RETURN):
+                    after = self._pass_over_misses(name)
+                length = int(digits)
+                if length > self.sink.largest_value:
+                    self.sink.largest_value = length
+                end = match.end() + length + 2
+                if end > size:
+                    if length <= STREAM_FROM:
+                        break
+                    self.cursor = after
+                    self.hits += 1
+                    self.streaming = end - size
+                    if size >= end - 1:
+                        # Never ask whether a line end was cut in two: keep both of its bytes for the next time.
+                        size = end - 2
+                        self.streaming = 2
+                    self._deliver(buffer, start, size)
+                    return size
+                if not buffer.startswith(b"\r\n", end - 2):
+                    raise OutOfStep("a value that is longer than its length")
+                self.cursor = after
+                self.hits += 1
+                position = end
+            elif buffer.startswith(b"END\r\n", position):
+                position += 5
+                if self._next_line():
+                    self._deliver(buffer, start, position if self.last else position - 5)
+                    return position
+            else:
+                match = SERVER_ERROR.match(buffer, position)
+                if match is None:
+                    expect_more(buffer, position)
+                    break
+                if buffer.startswith(grammar.LOST_REPLIES, position):
+                    raise OutOfStep("upstream ran out of memory and threw replies away")
+                self._deliver(buffer, start, match.end())
+                start = position = match.end()
+                if self.whole is not None:
+                    self.whole.failed = True
+                if self._next_line():
+                    return position
+        if position > start:
+            self._deliver(buffer, start, position)
+        return position
+
+    def fail(self, reason: bytes) -> None:
+        """One error for each line that has no answer yet; a value that was cut short ends the connection."""
+        if self.streaming:
+            self.sink.cut_short()
+            return
+        if self.whole is not None:
+            if not self.whole.failed:
+                self.whole.failed = True
+                self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
+            return
+        unanswered = self.run.count(b"\n", self.cursor)
+        self.sink.deliver((b"SERVER_ERROR " + reason + b"\r\n") * unanswered)
+
+    def _deliver(self, buffer: bytes, start: int, end: int) -> None:
+        if end > start and (self.whole is None or not self.whole.failed):
+            self.sink.deliver(buffer[start:end])
+
+    def _next_line(self) -> bool:
+        """Move the cursor behind the line that was answered; True if that was the last one."""
+        following = self.run.find(b"\n", self.cursor) + 1
+        if following == len(self.run):
+            self.done = True
+            return True
+        self.cursor = following + self.skip
+        return False
+
+    def _pass_over_misses(self, name: bytes) -> int:
+        """Where the key `name` (with the space before it) ends in the current line. Raises OutOfStep if it isn't owed."""
+        run = self.run
+        line_end = run.find(b"\r", self.cursor)
+        cursor = self.cursor
+        while cursor < line_end:
+            after = cursor + len(name)
+            if run.startswith(name, cursor) and (run[after] == SPACE or run[after] == CARRIAGE_RETURN):
+                return after
+            cursor = run.find(b" ", cursor + 1, line_end)
+            if cursor < 0:
+                break
+        raise OutOfStep("a value under a key that was not asked for")
+
+    def _stream(self, buffer: bytes, position: int) -> int:
+        """Pass on more of a large value."""
+        available = len(buffer) - position
+        if self.streaming > 2:
+            wanted = min(self.streaming - 2, available)
+            self._deliver(buffer, position, position + wanted)
+            self.streaming -= wanted
+            position += wanted
+            available -= wanted
+        if self.streaming == 2 and available >= 2:
+            if not buffer.startswith(b"\r\n", position):
+                raise OutOfStep("a value that is longer than its length")
+            self._deliver(buffer, position, position + 2)
+            self.streaming = 0
+            position += 2
+        return position

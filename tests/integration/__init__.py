@@ -1,0 +1,1 @@
+"""The real program against the real memcached, over real sockets."""

@@ -1,0 +1,1 @@
+"""What the tests need around the program: upstreams, a recording tap, the real program as a process, conversations."""

@@ -1,0 +1,131 @@
+"""The users file: what is read comes out as it was written, and every mistake is named without its secret."""
+
+import pytest
+
+from mcproxy.auth.users import Users, UsersFileError, format_line, parse_line, parse_users
+from mcproxy.auth.verifiers import make_verifier
+
+SAMMY = make_verifier("secret", 4096, bytes(16))
+SAMMY_512 = make_verifier("secret", 8192, bytes(range(20)), "SCRAM-SHA-512")
+JOSE = make_verifier("contraseña", 4096, bytes(8))
+SALT = "AAAAAAAAAAAAAAAAAAAAAA=="
+KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+def line(name="sammy", mechanism="SCRAM-SHA-256", iterations="4096", salt=SALT, stored=KEY, server=KEY):
+    return f"{name}:{mechanism}${iterations}:{salt}${stored}:{server}"
+
+
+def test_a_whole_file():
+    text = "\n".join(
+        [
+            "# users of the cache",
+            format_line("sammy", SAMMY),
+            "",
+            format_line("josé", JOSE) + "  \r",
+            "   ",
+            format_line("sammy", SAMMY_512),
+            "",
+        ]
+    )
+    users = parse_users(text)
+    assert users.names() == ["sammy", "josé"]
+    assert len(users) == 2
+    assert users.verifier("sammy", "SCRAM-SHA-256") == SAMMY
+    assert users.verifier("sammy", "SCRAM-SHA-512") == SAMMY_512
+    assert users.verifier("josé", "SCRAM-SHA-512") is None
+    assert users.verifier("nobody", "SCRAM-SHA-256") is None
+    assert users.password_verifier("sammy") == SAMMY
+    assert users.password_verifier("nobody") is None
+    assert "sammy" in users
+    assert "Sammy" not in users
+    assert users.usual_iterations == 4096
+    assert parse_users("\n".join(format_line(*entry) for entry in users.lines())).names() == users.names()
+
+
+def test_a_user_with_one_other_mechanism_still_has_a_password():
+    assert parse_users(format_line("sammy", SAMMY_512)).password_verifier("sammy") == SAMMY_512
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "# nobody\n", "\ufeff# from an editor\n", "# one\u2028line\x0band\x85no\x1cmore"]
+)
+def test_nobody(text):
+    users = parse_users(text)
+    assert users.names() == []
+    assert len(users) == 0
+    assert users.usual_iterations == 32_768
+
+
+@pytest.mark.parametrize("name", ["sammy", "josé", "x" * 128, "a$b", "a/b=c"])
+@pytest.mark.parametrize("verifier", [SAMMY, SAMMY_512, JOSE])
+def test_round_trip(name, verifier):
+    assert parse_line(format_line(name, verifier)) == (name, verifier)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("hunter2", "no ':' after the name"),
+        ("sammy", "no ':'"),
+        ("sammy:hunter2", "passwords are never kept in the clear"),
+        ("sammy:{CRYPT}hunter2", "not a verifier"),
+        ("sammy:", "not a verifier"),
+        (":" + line().partition(":")[2], "empty"),
+        (line(name="sam my"), "white space"),
+        (line(name="x" * 129), "128 bytes"),
+        (line(name="a\x1bb"), "SASLprep"),
+        (line(name="e\u0301"), "must be written"),
+        (" " + line(), "white space"),
+        (line(mechanism="SCRAM-MD5"), "unknown mechanism"),
+        (line(mechanism="scram-sha-256"), "unknown mechanism"),
+        (line(mechanism="SCRAM-SHA-512"), "64 bytes"),
+        (line(iterations="4095"), "iteration count"),
+        (line(iterations="1000001"), "iteration count"),
+        (line(iterations="99999999999"), "not a verifier"),
+        (line(iterations="-4096"), "not a verifier"),
+        (line(iterations="\u0664\u0660\u0669\u0666"), "not a verifier"),
+        (line(salt="AAAA"), "salt"),
+        (line(salt="A" * 88), "salt"),
+        (line(salt="AAAAAAAAAAAAAAAAAAAAAB=="), "canonical base64"),
+        (line(salt=SALT.rstrip("=")), "canonical base64"),
+        (line(stored="AAAA"), "32 bytes"),
+        (line(server=KEY[:-4] + "===="), "canonical base64"),
+        (line() + ":more", "not a verifier"),
+        (line() + " # comment", "not a verifier"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_else_repeated(written, said):
+    with pytest.raises(UsersFileError) as caught:
+        parse_users("# first\n" + written + "\n")
+    (problem,) = caught.value.problems
+    assert problem.line == 2
+    assert said in problem.message
+    assert "hunter2" not in str(caught.value)
+    assert KEY not in str(caught.value)
+    assert SALT not in str(caught.value)
+
+
+def test_every_problem_is_named():
+    text = "\n".join(["one", line(name="two"), line(name="three", iterations="1"), line(name="two"), "four:x"])
+    with pytest.raises(UsersFileError) as caught:
+        parse_users(text)
+    assert [problem.line for problem in caught.value.problems] == [1, 3, 4, 5]
+    assert "line 2" in caught.value.problems[2].message
+    assert str(caught.value).count("\n") == 3
+
+
+def test_the_same_user_twice_is_an_error_even_with_the_same_verifier():
+    with pytest.raises(UsersFileError, match="already has a SCRAM-SHA-256 line, line 1"):
+        parse_users(format_line("sammy", SAMMY) + "\n" + format_line("sammy", SAMMY) + "\n")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "#a", "a\nb", "x" * 129])
+def test_no_line_is_made_that_could_not_be_read(name):
+    with pytest.raises(ValueError, match="name"):
+        format_line(name, SAMMY)
+
+
+def test_what_most_users_have_is_usual():
+    users = Users({("a", "SCRAM-SHA-256"): SAMMY, ("a", "SCRAM-SHA-512"): SAMMY_512, ("b", "SCRAM-SHA-256"): JOSE})
+    assert users.usual_iterations == 4096

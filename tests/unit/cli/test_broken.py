@@ -1,0 +1,177 @@
+"""What people get wrong, through the real program: exit status 2, a line for each mistake, never a traceback."""
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Installation
+from .running import mcproxy
+
+
+def text(content: str) -> Callable[[Installation], object]:
+    return lambda made: made.config.write_text(content)
+
+
+def replaced(old: str, new: str) -> Callable[[Installation], object]:
+    def change(made: Installation) -> None:
+        before = made.config.read_text()
+        assert old in before
+        made.config.write_text(before.replace(old, new, 1))
+
+    return change
+
+
+def tls(**files: str) -> Callable[[Installation], object]:
+    def change(made: Installation) -> None:
+        made.settings["listeners"]["tls"]["tls"] |= files
+        made.write()
+
+    return change
+
+
+def key_for_everybody(made: Installation) -> None:
+    copied = shutil.copy(made.settings["listeners"]["tls"]["tls"]["key"], made.directory / "open.key")
+    (made.directory / "open.key").chmod(0o644)
+    tls(key=copied)(made)
+
+
+def half_a_certificate(made: Installation) -> None:
+    whole = open(made.settings["listeners"]["tls"]["tls"]["certificate"]).read()
+    (made.directory / "half.crt").write_text(whole[: len(whole) // 2])
+    tls(certificate=str(made.directory / "half.crt"))(made)
+
+
+def another_certificate(made: Installation) -> None:
+    tls(certificate=made.settings["listeners"]["tls"]["tls"]["certificate"].replace("server.crt", "client.crt"))(made)
+
+
+BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
+    "an empty file": (text(""), ["mcproxy.yaml: is empty; config/mcproxy.minimal.yaml is a start"]),
+    "not YAML": (text("listeners: [\nupstream: x\n"), ["mcproxy.yaml:2: not valid YAML"]),
+    "tabs": (text("listeners:\n\ta: 1\n"), ["mcproxy.yaml:2: not valid YAML", "indent with spaces, not tabs"]),
+    "a list": (text("- a\n"), ["mcproxy.yaml:1: must be a mapping"]),
+    "binary junk": (lambda made: made.config.write_bytes(b"\x80\xff" * 100), ["mcproxy.yaml:1: is not UTF-8 text"]),
+    "an unknown key": (
+        replaced("bind:", "bnd:"),
+        ['listeners.plain.bnd: unknown key; did you mean "bind"?', "listeners.plain.bind: is required"],
+    ),
+    "a key given twice": (
+        replaced("users_file:", "users_file: /x\nusers_file:"),
+        ["users_file: given twice, first on line"],
+    ),
+    "a mistyped address": (
+        replaced("127.0.0.1:0", "127.0.0.1"),
+        ['listeners.plain.bind[0]: "127.0.0.1" has no port; write "127.0.0.1:11211"'],
+    ),
+    "a network with host bits": (
+        replaced("127.0.0.0/8", "127.0.0.1/8"),
+        ['listeners.plain.allow[0]: "127.0.0.1/8" is an address inside a network; write "127.0.0.0/8" for all of it'],
+    ),
+    "plain text on the network": (
+        replaced("127.0.0.1:0", "0.0.0.0:11211"),
+        [
+            "listeners.plain.bind[0]: 0.0.0.0:11211 is not loopback and has no TLS",
+            "listeners.plain.authentication: sasl and token would send passwords over the network in clear text",
+        ],
+    ),
+    "a memcached elsewhere": (
+        replaced("127.0.0.1:11211", "10.0.0.9:11211"),
+        ["upstream.address: 10.0.0.9:11211 is not loopback and upstream TLS is not available in this version"],
+    ),
+    "a time without a unit": (
+        replaced("timeout: 5s", "timeout: 5"),
+        ['upstream.timeout: 5 has no unit; write "5s" for seconds'],
+    ),
+    "an unknown role": (
+        replaced("- app\n", "- apps\n"),
+        ['grants[0].roles[0]: there is no role "apps"; did you mean "app"?'],
+    ),
+    "stats on some keys": (
+        lambda made: made.change(roles={**made.settings["roles"], "app": {"commands": ["stats"], "keys": ["app:*"]}}),
+        ['roles.app.commands: stats works on all keys at once, so the role\'s keys must be ["*"]'],
+    ),
+    "what a later version has": (
+        lambda made: made.change(workers=4),
+        ["workers: more than one is not available in this version"],
+    ),
+    "more connections than descriptors": (
+        lambda made: made.change(limits={"connections": 1000000}),
+        ["limits.connections: 1000000 connections need", "the hard limit is 256"],
+    ),
+    "no users file": (lambda made: made.users.unlink(), ["there is no file", 'make it with "mcproxy user add"']),
+    "a users file for everybody": (
+        lambda made: made.users.chmod(0o644),
+        ["users_file: ", "can be read by everybody (mode 0644); run: chmod o= "],
+    ),
+    "a password in clear": (
+        lambda made: made.users.write_text("sammy:hunter2\n"),
+        ["users:1: what follows the name 'sammy' is not a verifier", "make the line with 'mcproxy user add'"],
+    ),
+    "half a line of the users file": (
+        lambda made: made.users.write_text(made.users.read_text()[:-30]),
+        ["users:4: "],
+    ),
+    "no certificate": (
+        tls(certificate="/nowhere/tls.crt"),
+        ["listeners.tls.tls.certificate: there is no file /nowhere/tls.crt"],
+    ),
+    "half a certificate": (half_a_certificate, ["half.crt is cut short: a PEM block is not whole"]),
+    "a key for everybody": (key_for_everybody, ["open.key can be read by everybody (mode 0644)"]),
+    "key and certificate of different pairs": (
+        another_certificate,
+        ["listeners.tls.tls.key: ", "does not belong to the certificate"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_installation_is_told_in_clear_lines(installation, case):
+    breakage, expected = BROKEN[case]
+    breakage(installation)
+    done = mcproxy("check", "--config", installation.config, preexec_fn=few_descriptors)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert all(line.startswith("mcproxy: ") for line in lines), done.stderr
+    for part in expected:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+    places = [line for line in lines if any(part in line for part in expected)]
+    assert places == lines, "a line that nobody expected"
+
+
+def few_descriptors() -> None:
+    """The same hard limit on every machine, whatever the tests run under. 4096 connections don't fit by default."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+COMMAND_LINES: dict[tuple[str, ...], str] = {
+    (): "mcproxy: the following arguments are required: COMMAND",
+    ("chekc",): "mcproxy: argument COMMAND: invalid choice: 'chekc'",
+    ("check", "--confg", "x"): "mcproxy: unrecognized arguments: --confg x",
+    ("check", "--config"): "mcproxy: check: argument --config: expected one argument",
+    ("check", "--conf", "x"): "mcproxy: unrecognized arguments: --conf x",
+    ("check", "--config", "/nowhere/m.yaml"): "mcproxy: /nowhere/m.yaml: can't be read: No such file or directory",
+    ("run", "--config", "/nowhere/m.yaml"): "mcproxy: /nowhere/m.yaml: can't be read: No such file or directory",
+    ("user",): "mcproxy: user: the following arguments are required: ACTION",
+    ("user", "add"): "mcproxy: user add: the following arguments are required: NAME",
+    ("user", "add", "sammy", "secret"): "mcproxy: unrecognized arguments: secret",
+    ("user", "add", "sammy", "--password", "secret"): "mcproxy: unrecognized arguments: --password secret",
+    ("user", "add", "a b", "--users-file", "/nowhere/u"): 'mcproxy: "a b": a name cannot contain white space',
+    ("user", "add", "a", "--users-file", "x", "--config", "y"): "not allowed with argument --users-file",
+    ("user", "add", "a", "--generate", "--password-stdin"): "not allowed with argument --generate",
+    ("user", "list", "--config", "/nowhere/m.yaml"): "mcproxy: /nowhere/m.yaml: can't be read",
+}
+
+
+@pytest.mark.parametrize("arguments", COMMAND_LINES)
+def test_a_wrong_command_line_is_told_in_one_line(arguments):
+    done = mcproxy(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert COMMAND_LINES[arguments] in done.stderr

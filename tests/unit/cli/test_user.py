@@ -1,0 +1,340 @@
+import io
+import os
+import pty
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mcproxy.auth.users import parse_users
+from mcproxy.cli import users_file
+from mcproxy.cli.main import main
+from mcproxy.cli.users_file import with_line, without_user
+
+from .running import ENVIRONMENT, mcproxy
+
+FEW = "4096"
+"""Iterations: the fewest allowed; what is tested is not how long hashing takes."""
+
+
+@pytest.fixture
+def users(tmp_path):
+    return tmp_path / "users"
+
+
+@pytest.fixture
+def user(users, capsys, monkeypatch):
+    """`user("add", "sammy", password="secret")` -> exit status, standard output, standard error."""
+
+    def run(action, *arguments, password=None):
+        content = b"" if password is None else password if isinstance(password, bytes) else password.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        options = ["--password-stdin"] if password is not None else []
+        options += ["--iterations", FEW] if action in ("add", "passwd") and "--iterations" not in arguments else []
+        status = main(["user", action, *arguments, "--users-file", str(users), *options])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def matches(users, name, password):
+    verifier = parse_users(users.read_text()).password_verifier(name)
+    return verifier is not None and verifier.matches(password)
+
+
+def test_add_makes_a_file_that_only_its_owner_reads(user, users):
+    before = os.umask(0)
+    try:
+        assert user("add", "sammy", password="correct horse\n") == (0, f"added sammy to {users}\n", "")
+    finally:
+        os.umask(before)
+    assert mode(users) == 0o600
+    assert matches(users, "sammy", "correct horse")
+    assert "horse" not in users.read_text()
+    assert os.listdir(users.parent) == ["users"]
+
+
+def test_the_default_is_32768_iterations(users):
+    done = mcproxy("user", "add", "sammy", "--users-file", users, "--password-stdin", input="secret\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mcproxy("user", "list", "--users-file", users).stdout == "sammy  SCRAM-SHA-256  32768\n"
+
+
+def test_passwd_changes_one_line_and_keeps_all_others(user, users):
+    for name in ("sammy", "olga", "kim"):
+        user("add", name, password=f"{name}-1")
+    lines = users.read_text().split("\n")
+    users.write_text("\n".join(["# the crew", lines[0], "", lines[1] + "\t", lines[2], "# sammy: not this one"]))
+    before = users.read_text().split("\n")
+    assert user("passwd", "sammy", password="new\n") == (0, f"changed the password of sammy in {users}\n", "")
+    after = users.read_text().split("\n")
+    assert after[0] == before[0]
+    assert after[2:] == before[2:]
+    assert matches(users, "sammy", "new")
+    assert not matches(users, "sammy", "sammy-1")
+    assert matches(users, "olga", "olga-1")
+
+
+def test_remove_takes_one_user(user, users):
+    for name in ("sam", "sammy"):
+        user("add", name, password="x")
+    users.write_text("# sam: comment\n" + users.read_text())
+    assert user("remove", "sam") == (0, f"removed sam from {users}\n", "")
+    assert parse_users(users.read_text()).names() == ["sammy"]
+    assert users.read_text().startswith("# sam: comment\nsammy:")
+
+
+def test_remove_takes_every_line_of_the_user():
+    text = "\ufeffsam:1\n# sam:2\r\nolga:3\r\nsam:4\r\n"
+    assert without_user(text, "sam") == "# sam:2\r\nolga:3\r\n"
+    assert without_user(text, "sam", "sam:5") == "sam:5\n# sam:2\r\nolga:3\r\n"
+
+
+@pytest.mark.parametrize(("text", "result"), [("", "l\n"), ("a\n", "a\nl\n"), ("a", "a\nl\n"), ("# c", "# c\nl\n")])
+def test_a_line_more(text, result):
+    assert with_line(text, "l") == result
+
+
+def test_list(user, users):
+    user("add", "sammy", password="x")
+    user("add", "jo", "--iterations", "5000", password="x")
+    assert user("list") == (0, "sammy  SCRAM-SHA-256  4096\njo     SCRAM-SHA-256  5000\n", "")
+
+
+def test_list_without_a_file(user, users):
+    assert user("list") == (1, "", f'mcproxy: there is no file {users}; "mcproxy user add" makes it\n')
+
+
+def test_a_generated_password_is_all_that_is_printed(user, users):
+    status, first, errors = user("add", "sammy", "--generate")
+    assert (status, errors, len(first)) == (0, "", 33)
+    assert matches(users, "sammy", first.strip())
+    _, second, _ = user("passwd", "sammy", "--generate")
+    assert matches(users, "sammy", second.strip())
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("password", "part"),
+    [
+        ("", "the password is empty"),
+        ("\n", "the password is empty"),
+        ("\r\n", "the password is empty"),
+        ("a\nb\n", "can't hold line ends or NUL"),
+        ("a\rb\n", "can't hold line ends or NUL"),
+        ("a\0b\n", "can't hold line ends or NUL"),
+        (b"\xff\xfe\n", "is not UTF-8 text"),
+        ("x" * 1025 + "\n", "the password is longer than"),
+        ("x" * 5000 + "\n", "the password is longer than"),
+        ("a\x07b\n", "SASLprep (RFC 4013) refuses the password"),
+    ],
+)
+def test_passwords_that_are_refused_change_nothing(user, users, password, part):
+    user("add", "sammy", password="old")
+    before = users.read_bytes()
+    for action, name in (("add", "olga"), ("passwd", "sammy")):
+        status, out, errors = user(action, name, password=password)
+        assert (status, out) == (1, "")
+        assert part in errors
+        assert errors.endswith("; nothing was changed\n")
+        assert errors.count("\n") == 1
+    assert users.read_bytes() == before
+
+
+@pytest.mark.parametrize("password", ["correct horse battery", "pass:word", "é€ß", " leading", "'\"\\$%"])
+def test_passwords_that_are_taken(user, users, password):
+    assert user("add", "sammy", password=password + "\n")[0] == 0
+    assert matches(users, "sammy", password)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\tb", "a\nb", "a\x1b[31mb", "x" * 129, "é" * 65, "#a", "\udcff"])
+def test_names_that_are_refused(user, users, name):
+    status, out, errors = user("add", name, password="x")
+    assert (status, out) == (2, "")
+    assert errors.count("\n") == 1
+    assert errors[:-1].isprintable()
+    assert not users.exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 128, "é" * 64, "sammy@host", "a/b+c", "1"])
+def test_names_that_are_taken(user, users, name):
+    assert user("add", name, password="x")[0] == 0
+    assert parse_users(users.read_text()).names() == [name]
+
+
+def test_a_name_that_is_taken_already(user, users):
+    user("add", "sammy", password="x")
+    before = users.read_bytes()
+    status, _, errors = user("add", "sammy", password="y")
+    expected = f'mcproxy: {users} already has a user sammy; "mcproxy user passwd" changes a password\n'
+    assert (status, errors) == (1, expected)
+    assert users.read_bytes() == before
+
+
+@pytest.mark.parametrize("action", ["passwd", "remove"])
+def test_a_name_that_is_not_there(user, users, action):
+    user("add", "sammy", password="x")
+    password = "x" if action == "passwd" else None
+    status, _, errors = user(action, "samy", password=password)
+    assert (status, errors) == (1, f'mcproxy: {users} has no user samy; did you mean "sammy"?\n')
+
+
+@pytest.mark.parametrize("iterations", ["0", "-1", "4095", "1000001"])
+def test_iterations_out_of_bounds(user, users, iterations):
+    status, _, errors = user("add", "sammy", "--iterations", iterations, password="x")
+    assert status == 2
+    assert errors == (f"mcproxy: --iterations {iterations}: the iteration count must be from 4096 to 1000000\n")
+    assert not users.exists()
+
+
+def test_iterations_that_some_clients_refuse(user, users):
+    status, _, errors = user("add", "sammy", "--iterations", "65537", password="x")
+    assert status == 0
+    assert "warning: SCRAM clients built on Cyrus SASL refuse more than 65536" in errors
+
+
+def test_mode_owner_and_link_stay(user, users):
+    user("add", "sammy", password="x")
+    users.chmod(0o640)
+    real = users.rename(users.parent / "real")
+    users.symlink_to("real")
+    if os.geteuid() == 0:
+        os.chown(real, 12345, 23456)
+    owner = real.stat().st_uid, real.stat().st_gid
+    inode = real.stat().st_ino
+    assert user("passwd", "sammy", password="y")[0] == 0
+    assert users.is_symlink()
+    assert mode(real) == 0o640
+    assert (real.stat().st_uid, real.stat().st_gid) == owner
+    assert real.stat().st_ino != inode, "written in place, not replaced"
+
+
+def test_a_file_that_everybody_can_read_is_told(user, users):
+    user("add", "sammy", password="x")
+    users.chmod(0o644)
+    status, _, errors = user("passwd", "sammy", password="y")
+    assert status == 0
+    assert f"run: chmod o= {users}" in errors
+
+
+@pytest.mark.parametrize("action", ["add", "passwd", "remove", "list"])
+def test_a_broken_file_is_not_touched(user, users, action):
+    users.write_text("# comment\nsammy:hunter2\n")
+    users.chmod(0o600)
+    arguments = () if action == "list" else ("sammy",)
+    password = "x" if action in ("add", "passwd") else None
+    status, out, errors = user(action, *arguments, password=password)
+    assert (status, out) == (2, "")
+    assert errors.startswith(f"mcproxy: {users}:2: what follows the name 'sammy' is not a verifier")
+    assert "hunter2" not in errors
+    assert users.read_text() == "# comment\nsammy:hunter2\n"
+
+
+def test_a_directory_that_is_not_there(capsys, tmp_path):
+    path = tmp_path / "missing" / "users"
+    assert main(["user", "add", "sammy", "--generate", "--users-file", str(path)]) == 1
+    assert capsys.readouterr().err == f"mcproxy: there is no directory {tmp_path}/missing; make it first\n"
+
+
+def test_a_users_file_that_is_a_directory(capsys, tmp_path):
+    assert main(["user", "list", "--users-file", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"mcproxy: {tmp_path} is not a regular file\n"
+
+
+def test_a_failure_while_writing_leaves_the_old_file(user, users, monkeypatch):
+    user("add", "sammy", password="x")
+    before = users.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(users_file.os, "fsync", full)
+    status, _, errors = user("add", "olga", password="x")
+    assert (status, errors) == (1, f"mcproxy: {users} can't be written: No space left on device\n")
+    assert users.read_bytes() == before
+    assert os.listdir(users.parent) == ["users"]
+
+
+def test_edits_at_once_all_count(users):
+    """Without the lock, one would write over another's change."""
+    names = [f"user{number}" for number in range(24)]
+
+    def add(name):
+        users_file.change(users, lambda text, _: with_line(text, template.replace("NAME", name)))
+
+    template = mcproxy("user", "add", "NAME", "--users-file", users, "--password-stdin", input="x")
+    template = users.read_text().strip()
+    threads = [threading.Thread(target=add, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(parse_users(users.read_text()).names()) == sorted(["NAME", *names])
+
+
+def test_the_users_file_of_the_configuration(installation, capsys):
+    installation.users.unlink()
+    arguments = ["--config", str(installation.config)]
+    assert main(["user", "add", "sammy", "--generate", "--iterations", FEW, *arguments]) == 0
+    assert parse_users(installation.users.read_text()).names() == ["sammy"]
+
+
+def test_without_a_terminal_nobody_is_asked(users):
+    done = mcproxy("user", "add", "sammy", "--users-file", users, input="secret\n")
+    assert done.returncode == 2
+    assert done.stderr == "mcproxy: no terminal to ask for a password; use --password-stdin or --generate\n"
+    assert not users.exists()
+
+
+def at_a_terminal(users, *answers):
+    """Type answers, each after its prompt; exit status and all that the terminal showed."""
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "mcproxy", "user", "add", "sammy", "--iterations", FEW, "--users-file", users]
+    # A session of its own: getpass finds no other terminal than this one.
+    process = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=ENVIRONMENT, start_new_session=True
+    )
+    os.close(terminal)
+    shown = b""
+    prompts = [b"Password for sammy: ", b"Once more: "]
+    answers = list(answers)
+    try:
+        while chunk := os.read(master, 1024):
+            shown += chunk
+            if prompts and answers and shown.endswith(prompts[0]):
+                prompts.pop(0)
+                os.write(master, answers.pop(0))
+    except OSError:  # EIO: the other end is closed
+        pass
+    finally:
+        os.close(master)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_a_password_typed_twice_and_never_shown(users):
+    status, shown = at_a_terminal(users, b"hunter2\n", b"hunter2\n")
+    assert (status, "hunter2" in shown) == (0, False)
+    assert matches(users, "sammy", "hunter2")
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((b"one\n", b"two\n"), "the two passwords differ; nothing was changed"),
+        ((b"\n",), "the password is empty; nothing was changed"),
+        ((b"\x04",), "no password was typed; nothing was changed"),
+    ],
+)
+def test_a_password_that_was_not_typed_right(users, answers, message):
+    status, shown = at_a_terminal(users, *answers)
+    assert status == 1
+    assert f"mcproxy: {message}" in shown
+    assert "Traceback" not in shown
+    assert not users.exists()

@@ -1,0 +1,1 @@
+"""Allowlists, grants and rulesets."""
