@@ -20,8 +20,8 @@ class CommandError(Exception):
 
 
 def complain(message: str) -> None:
-    """Print `mcproxy: message` on standard error, with whatever could upset a terminal escaped."""
+    """Print `mcproxy: message` on standard error: one line, with whatever could upset a terminal or a log escaped."""
     from mcproxy.config.problems import printable
 
     if sys.stderr is not None:  # None if it was closed before the start
-        print("\n".join(f"mcproxy: {printable(line)}" for line in message.split("\n")), file=sys.stderr)
+        print(f"mcproxy: {printable(message)}", file=sys.stderr)

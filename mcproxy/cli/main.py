@@ -52,7 +52,8 @@ def _command(arguments: Sequence[str] | None) -> int:
     except SystemExit as stop:  # argparse, after --help, --version or a mistake
         return stop.code if isinstance(stop.code, int) else FAILED
     except ConfigurationError as error:
-        complain(str(error))
+        for problem in error.problems:
+            complain(str(problem))
         return WRONG_USAGE
     except CommandError as error:
         complain(error.message)

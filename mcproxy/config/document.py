@@ -58,9 +58,7 @@ def read_document(text: str) -> Document:
         return _Reader(loader).read(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        parts = [part for part in (error.context, error.problem) if part]
-        line = mark.line + 1 if mark else None
-        raise DocumentError(line, f"not valid YAML: {', '.join(parts)}{_hint(error)}") from None
+        raise DocumentError(mark.line + 1 if mark else None, f"not valid YAML: {_told(error)}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DocumentError(line, f"not valid YAML: the character U+{error.character:04X} is not allowed") from None
@@ -71,13 +69,17 @@ def read_document(text: str) -> Document:
             loader.dispose()
 
 
-def _hint(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or ""
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """PyYAML's message in one line, with where the thing began that went wrong further down."""
+    context, problem = error.context or "", error.problem or ""
+    if context and error.context_mark and error.problem_mark and error.context_mark.line != error.problem_mark.line:
+        context += f" that starts on line {error.context_mark.line + 1}"
+    told = ", ".join(part for part in (context, problem) if part)
     if "cannot start any token" in problem and "\\t" in problem:
-        return "; indent with spaces, not tabs"
+        return f"{told}; indent with spaces, not tabs"
     if "mapping values are not allowed" in problem:
-        return '; check the indentation, and put a value that holds ": " in quotes'
-    return ""
+        return f'{told}; check the indentation, and put a value that holds ": " in quotes'
+    return told
 
 
 class _Reader:

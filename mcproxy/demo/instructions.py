@@ -33,10 +33,10 @@ def instructions(addresses: Mapping[str, Sequence[str]], authority: Path, passwo
     return f"""
 memcached runs behind mcproxy. Paste these into another terminal:
 
-# Without a login this prints nothing and fails{memcstat}:
+# Without a login it is refused, and exits with a failure{memcstat}:
 memcstat --servers={plain}
 
-# With one it works:
+# The same with a login prints the statistics:
 memcstat --servers={plain} --binary --username={USER} --password={shlex.quote(password)}
 
 # Python over TLS, with the login of the text protocol:

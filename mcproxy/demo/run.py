@@ -18,6 +18,9 @@ from mcproxy.demo.certificates import AUTHORITY, write_certificates
 from mcproxy.demo.files import Ports, write_configuration, write_users
 from mcproxy.demo.instructions import instructions
 from mcproxy.demo.memcached import running_memcached
+from mcproxy.observe import log
+from mcproxy.server.serve import run_server
+from mcproxy.server.sockets import BindError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,12 +39,11 @@ def run(wanted_directory: Path | None, ports: Ports) -> int:
 
 
 def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal: bool) -> int:
-    from mcproxy.server.serve import run_server
-
     password = secrets.token_hex(12)
     write_certificates(directory)
     write_users(directory, password)
     settings = load(write_configuration(directory, memcached, ports))
+    log.configure(settings.logging.level, settings.logging.format)
 
     def ready(addresses: Mapping[str, Sequence[str]]) -> None:
         if ends_with_terminal:
@@ -49,7 +51,10 @@ def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal
             signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         print(instructions(addresses, directory / AUTHORITY, password), flush=True)
 
-    return run_server(settings, ready=ready)
+    try:
+        return run_server(settings, ready=ready)
+    except BindError as failure:  # somebody was quicker: the ports were free when they were chosen
+        raise CommandError(str(failure)) from None
 
 
 @contextmanager

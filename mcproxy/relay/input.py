@@ -2,7 +2,7 @@
 
 
 class Input:
-    """`size` bytes kept until a frame is whole, or until the session may go on; and a data block that is being swallowed."""
+    """`size` bytes kept until a frame is whole or the session may go on; and a data block that is being swallowed."""
 
     __slots__ = ("_pieces", "_swallow", "_until_newline", "_wanted", "size")
 

@@ -36,7 +36,10 @@ class UpstreamObserver(Protocol):
 
 
 class Pool:
-    """Shared links of one protocol, "text" or "binary". `connect` opens a non-blocking socket; `timeout` in seconds."""
+    """Shared links of one protocol, "text" or "binary"; `first_link` is set once there has been one.
+
+    `connect` opens a non-blocking socket; `timeout` in seconds.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Pool:
     ) -> None:
         self.protocol = protocol
         self.links: list[Link] = []
+        self.first_link = trio.Event()
         self._relay = relay
         self._connect = connect
         self._size = size
@@ -96,10 +100,10 @@ class Pool:
                 self._observer.link_failed(self.protocol, describe(error), wait)
             else:
                 self.links.append(link)
+                self.first_link.set()
                 self._observer.link_opened(self.protocol)
                 opened = trio.current_time()
                 await lost.wait()
-                self.links.remove(link)
                 # One that was in service for a while is opened again at once.
                 wait = 0.0 if trio.current_time() - opened > LONGEST_WAIT else max(FIRST_WAIT, wait)
             # Not all at the same moment, when many wait for the same upstream.
@@ -116,7 +120,9 @@ class Pool:
                 raise
 
         def on_lost(reason: str) -> None:
-            if not link.single_use:
+            if link in self.links:
+                # At once: the next request must not be given a link that is gone.
+                self.links.remove(link)
                 self._observer.link_lost(self.protocol, reason)
             lost.set()
 

@@ -1,4 +1,4 @@
-"""Who may do what: the grants of the configuration, looked up for a connection or a user, compiled when first needed."""
+"""Who may do what: the grants of the configuration, by connection or user, compiled when first needed."""
 
 import socket
 import ssl

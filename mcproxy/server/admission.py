@@ -41,7 +41,7 @@ class Place:
 
 
 class Admission:
-    """Counts places. `per_address` 0 means no cap after login; an address of None (loopback, unix) has no cap at all."""
+    """Counts places. `per_address` 0: no cap after login; an address of None (loopback, unix) has no cap at all."""
 
     def __init__(self, connections: int, per_address: int, logins: int) -> None:
         self.connections = 0

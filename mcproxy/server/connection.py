@@ -1,8 +1,8 @@
 """A connection's life up to its session, and what is noted of it afterwards.
 
-accept -> allowed? -> TLS handshake -> who is it? -> login where that isn't known -> session with its ruleset. Everything
-until the login is done shares one deadline, and nothing of it reaches upstream. Whoever is known without a byte may then
-stay silent.
+accept -> allowed? -> TLS handshake -> who is it? -> login where that isn't known -> session with its ruleset.
+Everything until the login is done shares one deadline, and nothing of it reaches upstream. Whoever is known without a
+byte may then stay silent.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
 from mcproxy.relay.session import Session
 from mcproxy.server.access import unix_peer
 from mcproxy.server.admission import Place
+from mcproxy.server.authenticator import UNKNOWN_USER, WRONG_PASSWORD
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import close_gently, receive, send_all
 from mcproxy.server.tls import handshake
@@ -32,6 +33,7 @@ log = get_logger()
 BINARY = 0x80
 # A login is short; what a client sends behind it is read by its session.
 _LOGIN_READ = 4096
+_ANSWER_SECONDS = 0.2
 
 
 class Connection:
@@ -123,7 +125,8 @@ class Connection:
                 return
 
     async def _check(self, attempt: Attempt) -> bool:
-        deadline = trio.current_effective_deadline()
+        # So that a refusal for want of time still reaches the client.
+        deadline = trio.current_effective_deadline() - _ANSWER_SECONDS
         verdict = await self._server.authenticator.check(
             attempt.username, attempt.password, self._throttle_source(), deadline
         )
@@ -133,7 +136,7 @@ class Connection:
             self._count_login(attempt.mechanism, LoginResult.SUCCESS)
             log.info("logged_in", principal=principal, by=attempt.mechanism, **self._fields)
         else:
-            wrong = verdict.reason in ("wrong password", "unknown user")
+            wrong = verdict.reason in (WRONG_PASSWORD, UNKNOWN_USER)
             self._count_login(attempt.mechanism, LoginResult.FAILURE if wrong else LoginResult.THROTTLED)
             log.warning(
                 "login_failed", principal=principal, by=attempt.mechanism, reason=verdict.reason, **self._fields
@@ -211,7 +214,7 @@ class Connection:
         self._server.start_soon(self._close_gently)
 
     def _session_ended(self, session: Session, reason: str) -> None:
-        self._server.sessions.discard(session)
+        self._server.session_ended(session)
         self._server.metrics.session_closed(self._listener.name)
         log.debug("session_ended", why=reason, principal=str(self._principal), **self._fields)
 

@@ -20,7 +20,7 @@ _AT_ONCE = 64
 
 
 async def accept_forever(server: ServerState, listener: ListenerState, sock: socket.socket) -> None:
-    """Accept until cancelled. A shortage of descriptors or memory is waited out; errors of one connection are its own."""
+    """Accept until cancelled. A shortage of descriptors or memory is waited out."""
     while True:
         await trio.lowlevel.wait_readable(sock)
         for _ in range(_AT_ONCE):

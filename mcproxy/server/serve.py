@@ -140,8 +140,8 @@ async def _serve(settings: Settings, listening: dict[str, list[socket.socket]], 
                 for address in bound:
                     log.info("listening", listener=name, address=address)
             with trio.move_on_after(_FIRST_LINK):
-                while state.not_ready() is not None:
-                    await trio.sleep(0.01)
+                for pool in state.pools.values():
+                    await pool.first_link.wait()
             log.info("ready", upstream=state.not_ready() or "connected")
             if ready is not None:
                 ready(addresses)
@@ -191,15 +191,15 @@ async def _wait_for_stop(signals: AsyncIterator[int]) -> None:
 
 
 async def _drain(state: ServerState, accepting: trio.CancelScope) -> None:
-    """No new connections; every session closes once what it has in flight is answered, at the latest by the deadline."""
+    """No new connections; every session closes once what it has in flight is answered, or at the deadline."""
     state.draining = True
     accepting.cancel()
     for session in list(state.sessions):
         session.drain()
     state.relay.settle()
     with trio.move_on_after(state.settings.limits.drain_timeout) as scope:
-        while state.sessions:
-            await trio.sleep(0.01)
+        if state.sessions:
+            await state.last_session_ended.wait()
     if scope.cancelled_caught:
         log.warning("drain_timed_out", sessions=len(state.sessions))
 

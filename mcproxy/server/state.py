@@ -19,7 +19,7 @@ from mcproxy.server.authenticator import Authenticator
 
 @dataclass(frozen=True)
 class ListenerState:
-    """One listener of the configuration, made ready. `mechanisms` are the SASL ones; empty where SASL is not offered."""
+    """One listener of the configuration, made ready. `mechanisms` are for SASL, empty where that is not offered."""
 
     name: str
     settings: Listener
@@ -30,7 +30,7 @@ class ListenerState:
 
 @dataclass
 class ServerState:
-    """`nursery` is where connections run; it ends when the server has drained."""
+    """`nursery` is where connections run. `last_session_ended` is set while draining, when none is left."""
 
     settings: Settings
     relay: Relay
@@ -42,12 +42,19 @@ class ServerState:
     session_limits: SessionLimits
     sessions: set[Session] = field(default_factory=set)
     draining: bool = False
+    last_session_ended: trio.Event = field(default_factory=trio.Event)
     nursery: trio.Nursery | None = None
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run something beside everything else."""
         if self.nursery is not None:
             self.nursery.start_soon(function, *arguments)
+
+    def session_ended(self, session: Session) -> None:
+        """Forget a session."""
+        self.sessions.discard(session)
+        if self.draining and not self.sessions:
+            self.last_session_ended.set()
 
     def not_ready(self) -> str | None:
         """Why requests cannot be served now, or None."""

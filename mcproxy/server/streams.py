@@ -1,4 +1,4 @@
-"""Reading and writing a non-blocking socket, plain or TLS, from a trio task: for what comes before and after a session."""
+"""Reading and writing a non-blocking socket, plain or TLS, from a trio task: before and after a session."""
 
 import contextlib
 import socket

@@ -48,9 +48,9 @@ class BinaryRules:
 
 
 class BinaryParser:
-    """Cuts one client's bytes into packets. The interface is that of TextParser.
+    """Cuts one client's bytes into packets, which say how long they are. The interface is that of TextParser.
 
-    Packets say how long they are and are never cut up. `mechanisms` is what SASL LIST_MECHS answers; None where no SASL login is offered.
+    `mechanisms` is what SASL LIST_MECHS answers; None where no SASL login is offered.
     """
 
     until_newline = False
@@ -161,7 +161,7 @@ class BinaryParser:
         self, key: bytes, operation: Operation, opcode: int, opaque: int, start: int, body_length: int
     ) -> Refusal:
         if grammar.is_key(key) is None:
-            # Binary keys may hold any byte for memcached; here they are held to the text rule, or one key had two meanings.
+            # For memcached binary keys may hold any byte. Here they are held to the text rule: one key, one meaning.
             return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "bad key", swallow=(start, body_length))
         return self._denied(opcode, opaque, operation.classes[-1], start, body_length)
 

@@ -1,7 +1,7 @@
 """The binary protocol's operations as data: the exact shape of each packet and of every reply to it.
 
-From memcached's protocol_binary.h, held to what memcached 1.6.18 and 1.6.45 were measured to do. What has no row here is
-unknown to one of them and never goes upstream: with a body, an unknown opcode makes memcached swallow too much.
+From memcached's protocol_binary.h, held to what memcached 1.6.18 and 1.6.45 were measured to do. What has no row here
+is unknown to one of them and never goes upstream: with a body, an unknown opcode makes memcached swallow too much.
 """
 
 import struct

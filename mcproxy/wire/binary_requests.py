@@ -1,7 +1,8 @@
 """Binary requests in flight: what goes upstream, and what is compared before a reply reaches the client (R3).
 
-The link puts an opaque of its own on every packet that goes up. A reply must carry it, the opcode that was sent, a status
-and a shape that the operation can have, and where it names a key, that key. The client's opaque and opcode are put back.
+The link puts an opaque of its own on every packet that goes up. A reply must carry it, the opcode that was sent, a
+status and a shape that the operation can have, and where it names a key, that key. The client's opaque and opcode are
+put back.
 """
 
 from typing import ClassVar

@@ -19,9 +19,9 @@ class Refusal:
     """The proxy's own answer: nothing of this frame goes upstream.
 
     `reply` may be empty (the client asked for none). `swallow` is the length of a data block that follows and is not to
-    be taken for commands, None if there is none.
-    `close`: where the next frame begins is not known, or the client asked to leave. `reason` is one of a few fixed words
-    for logs and metrics; "" if nothing was refused. `denied` names the command class that the principal lacks.
+    be taken for commands, None if there is none. `close`: where the next frame begins is not known, or the client asked
+    to leave. `reason` is one of a few fixed words for logs and metrics, "" if nothing was refused. `denied` names the
+    command class that the principal lacks.
     """
 
     reply: bytes

@@ -1,8 +1,9 @@
 """A request that was vetted: what goes upstream for it, and how its reply is read.
 
-One request, one reply, in order. `take` is called with what upstream has sent and consumes what belongs to this request;
-it hands the part that the client wants to its sink. Whatever upstream sends that this request cannot have as its reply
-raises OutOfStep: the two sides disagree about where replies begin, and nothing further on that link can be trusted.
+One request, one reply, in order. `take` is called with what upstream has sent and consumes what belongs to this
+request; it hands the part that the client wants to its sink. Whatever upstream sends that this request cannot have as
+its reply raises OutOfStep: the two sides disagree about where replies begin, and nothing further on that link can be
+trusted.
 """
 
 import re
@@ -39,8 +40,8 @@ class Request:
     """What every kind of request has in common.
 
     `upstream` is what goes up, already canonical. `cost` is how many answers it asks for: its keys, or 1. `count` names
-    the command class that it is counted under. `lookups` keys are looked up, `hits` of them were found so far. `done` says
-    that the whole reply was taken.
+    the command class that it is counted under. `lookups` keys are looked up, `hits` of them were found so far. `done`
+    says that the whole reply was taken.
     """
 
     __slots__ = ("cost", "count", "done", "hits", "lookups", "sink", "upstream")

@@ -1,9 +1,9 @@
 """get, gets, gat and gats: reading their replies, and comparing the keys in them with the keys that were asked.
 
 A run is one or more complete command lines of one verb, as they went upstream. Its own bytes and a cursor are all that
-the comparison needs: the cursor stands on the space before the next key that may still be answered, each VALUE must name
-a key from there on, and a key that is passed over was a miss. That nobody's value reaches anybody else rests on this
-(R3), and it costs one `startswith` for a key that is found.
+the comparison needs: the cursor stands on the space before the next key that may still be answered, each VALUE must
+name a key from there on, and a key that is passed over was a miss. That nobody's value reaches anybody else rests on
+this (R3), and it costs one `startswith` for a key that is found.
 """
 
 import re
@@ -69,7 +69,7 @@ class Retrieval(Request):
         self.streaming = 0
 
     def take(self, buffer: bytes, position: int) -> int:
-        """Consume VALUE blocks and ENDs."""
+        """Consume VALUE blocks and ENDs. A short reply is delivered only when all of it has come."""
         if self.streaming:
             position = self._stream(buffer, position)
             if self.streaming:
@@ -77,6 +77,8 @@ class Retrieval(Request):
         start = position
         size = len(buffer)
         run = self.run
+        # Where the reply to the current line began, and what was so at the time.
+        line, line_cursor, line_hits = position, self.cursor, self.hits
         while True:
             match = self.header(buffer, position)
             if match is not None:
@@ -94,13 +96,11 @@ class Retrieval(Request):
                         break
                     self.cursor = after
                     self.hits += 1
-                    self.streaming = end - size
-                    if size >= end - 1:
-                        # Never ask whether a line end was cut in two: keep both of its bytes for the next time.
-                        size = end - 2
-                        self.streaming = 2
-                    self._deliver(buffer, start, size)
-                    return size
+                    # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
+                    position = min(size, end - 2)
+                    self.streaming = end - position
+                    self._deliver(buffer, start, position)
+                    return position
                 if not buffer.startswith(b"\r\n", end - 2):
                     raise OutOfStep("a value that is longer than its length")
                 self.cursor = after
@@ -111,6 +111,7 @@ class Retrieval(Request):
                 if self._next_line():
                     self._deliver(buffer, start, position if self.last else position - 5)
                     return position
+                line, line_cursor, line_hits = position, self.cursor, self.hits
             else:
                 match = SERVER_ERROR.match(buffer, position)
                 if match is None:
@@ -118,14 +119,17 @@ class Retrieval(Request):
                     break
                 if buffer.startswith(grammar.LOST_REPLIES, position):
                     raise OutOfStep("upstream ran out of memory and threw replies away")
-                self._deliver(buffer, start, match.end())
-                start = position = match.end()
+                position = match.end()
+                self._deliver(buffer, start, position)
                 if self.whole is not None:
                     self.whole.failed = True
                 if self._next_line():
                     return position
-        if position > start:
-            self._deliver(buffer, start, position)
+                start = line = position
+                line_cursor, line_hits = self.cursor, self.hits
+        if position - line <= STREAM_FROM:
+            position, self.cursor, self.hits = line, line_cursor, line_hits
+        self._deliver(buffer, start, position)
         return position
 
     def fail(self, reason: bytes) -> None:
@@ -155,7 +159,7 @@ class Retrieval(Request):
         return False
 
     def _pass_over_misses(self, name: bytes) -> int:
-        """Where the key `name` (with the space before it) ends in the current line. Raises OutOfStep if it isn't owed."""
+        """Where the key `name`, with its space, ends in the current line. Raises OutOfStep if it isn't owed."""
         run = self.run
         line_end = run.find(b"\r", self.cursor)
         cursor = self.cursor

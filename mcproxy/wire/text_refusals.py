@@ -90,7 +90,7 @@ def _retrieval(tokens: list[bytes], rules: TextRules) -> Refusal:
 def _keyed(tokens: list[bytes], rules: TextRules) -> Refusal:
     verb = tokens[0]
     words = 2 if verb == b"delete" else 3
-    if len(tokens) == 1:
+    if len(tokens) == 1 or len(tokens) > 4:
         return Refusal(ERROR, "malformed")
     if verb == b"delete" and (len(tokens) != 2 or tokens[1] == b"noreply") and tokens[2:] != [b"noreply"]:
         return Refusal(DELETE_USAGE, "malformed")

@@ -60,9 +60,11 @@ def start_proxy(short_path: Callable[[], Path], certificates: Certificates, tap:
     assert tap.recording.connections == 0
     with ExitStack() as ends:
 
-        def start(upstream: str, **changes: Any) -> Proxy:
+        def start(upstream_address: str, **changes: Any) -> Proxy:
             directory = short_path()
-            program = Proxy(directory, configuration(directory, upstream, certificates, **changes), certificates)
+            program = Proxy(
+                directory, configuration(directory, upstream_address, certificates, **changes), certificates
+            )
             try:
                 program.start()
             except BaseException:

@@ -197,7 +197,9 @@ def test_the_password_is_on_the_terminal_alone(demo):
     files = [path for path in demo.directory.rglob("*") if path.is_file()]
     assert {"users", "mcproxy.yaml", AUTHORITY, CERTIFICATE, KEY} <= {path.name for path in files}
     assert all(secret not in path.read_bytes() for path in files)
-    paste(demo.commands[1])
+    assert paste(demo.commands[1])[0] == 0
+    assert paste(demo.commands[1].replace(demo.password, f"{demo.password}x"))[0] != 0
+    eventually("both logins are in the log", lambda: len(re.findall("login_", "".join(demo.errors))) >= 2)
     assert demo.password not in "".join(demo.errors)
 
 

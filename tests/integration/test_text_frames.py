@@ -46,6 +46,7 @@ def malformed_storage() -> list[Case]:
             "flags with a sign": storage(verb, middle=b"+1 0"),
             "expiry not a number": storage(verb, middle=b"0 x"),
             "expiry above 31 bits": storage(verb, middle=b"0 4294967297"),
+            "expiry that wraps around to 1": storage(verb, middle=b"0 -4294967295"),
             "tab in the key": storage(verb, b"a\tb"),
             "NUL in the key": storage(verb, b"a\0b"),
         }.items():
@@ -113,8 +114,6 @@ def malformed_lines() -> list[Case]:
         Case("the same, a storage line", b"set " + b"k" * 2049, [Line(b"")], closes=True),
         Case("1,001 keys", b"get" + b" a" * 1001 + b"\r\n", [CLIENT_ERROR], closes=True),
         Case("gat of 1,001 keys", b"gat 0" + b" a" * 1001 + b"\r\n", [CLIENT_ERROR], closes=True),
-        Case("surplus words", b"set a 0 0 1 2 3 4\r\nx\r\n", [Line(b"")]),
-        Case("a surplus word", b"set a 0 0 1 junk\r\nx\r\n", [Line(b"")]),
         Case("HTTP", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", closes=True),
     ]
     return cases
@@ -169,6 +168,17 @@ def test_refused_from_an_ordinary_user(proxy: Proxy, tap: Tap, case: Case) -> No
     assert tap.recording.requests() == []
 
 
+@pytest.mark.parametrize("verb", STORAGE)
+@pytest.mark.parametrize("surplus", [b" junk", b" 2 3 4", b" noreply noreply", b" 1 noreply x"])
+def test_surplus_words_of_a_storage_line(proxy: Proxy, tap: Tap, verb: str, surplus: bytes) -> None:
+    """One error; then the block was swallowed or the connection ends, but it is never run."""
+    with proxy.logged_in() as connection:
+        connection.send(storage(verb, more=surplus) + b"mn\r\n")
+        assert connection.line().startswith((b"ERROR\r\n", b"CLIENT_ERROR ")), str(connection)
+        assert connection.line() in (b"", b"MN\r\n"), str(connection)
+    assert tap.recording.requests() == []
+
+
 def test_a_flush_that_is_not_granted_follows_a_get(proxy: Proxy, tap: Tap) -> None:
     with proxy.logged_in("sammy") as connection:
         play(connection, b"get app:a\r\nflush_all\r\n", [b"END\r\n", DENIED])
@@ -179,7 +189,7 @@ SPELLINGS = {
     b" get  a": b"END\r\n",
     b"get a  b ": b"END\r\n",
     b"  set  k  0  0  1 \r\nx": b"STORED\r\n",
-    b"set k 0 -4294967295 1\r\nx": b"STORED\r\n",
+    b"set k 0 -2147483648 1\r\nx": b"STORED\r\n",
     b"touch k -5": b"TOUCHED\r\n",
     b"delete a 0": b"NOT_FOUND\r\n",
     b"delete a 0 noreply": b"",

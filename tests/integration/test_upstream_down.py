@@ -20,8 +20,8 @@ def test_upstream_down_and_back(start_proxy: StartProxy, short_path: Callable[[]
         program = start_proxy(tap.address, upstream={"timeout": "1s"})
         text, binary = program.logged_in("sammy"), program.logged_in_binary("sammy")
         for _ in range(2):
-            play(text, b"set app:a 0 0 10\r\nvalue of a\r\n", b"STORED\r\n")
             serves(program)
+            play(text, b"set app:a 0 0 10\r\nvalue of a\r\n", b"STORED\r\n")
             eventually("it is ready", lambda: program.http("/readyz")[0] == 200)
             upstream.stop()
             for _ in range(5):

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.conftest import StartProxy
 from tests.support import packets
 from tests.support.canonical import Frame
-from tests.support.conversation import SERVER_ERROR, everything_within, play
+from tests.support.conversation import SERVER_ERROR, Connection, everything_within, play
 from tests.support.fake_upstream import CLOSE, HANG, RESET, Action, FakeUpstream, honest_script, reply
 from tests.support.packets import packet
 from tests.support.proxy import Proxy
@@ -62,7 +62,6 @@ TEXT_FAULTS: dict[str, tuple[bytes, list[Action]]] = {
     "a value twice": (b"get app:a", [A + A + b"END\r\n"]),
     "values in another order": (b"get app:a app:b", [B + A + b"END\r\n"]),
     "a value too many": (b"get app:a", [A + B + b"END\r\n"]),
-    "no END": (b"get app:a", [A]),
     "no END, and the next reply": (b"get app:a", [A + b"STORED\r\n"]),
     "a value longer than it says": (b"get app:a", [b"VALUE app:a 0 5\r\nvalue of a\r\nEND\r\n"]),
     "a length that is none": (b"get app:a", [b"VALUE app:a 0 -1\r\n\r\nEND\r\n"]),
@@ -239,8 +238,29 @@ def test_upstream_dies_within_a_reply(behind: Proxy, faulty: FakeUpstream, at: i
     faulty.script = on("get", WHOLE[:at], CLOSE)
     with behind.logged_in("sammy") as connection:
         connection.send(b"get app:a\r\n")
+        told_or_closed(connection)
+
+
+def told_or_closed(connection: Connection) -> None:
+    """SERVER_ERROR or the end; before it at most the one value that is whole and named by its key."""
+    answer = connection.line()
+    if answer == A[:18]:
+        assert connection.receive(12) == A[18:], str(connection)
         answer = connection.line()
-        assert answer == b"" or answer.startswith(SERVER_ERROR.start), f"{answer!r}\n{connection}"
+    assert answer == b"" or answer.startswith(SERVER_ERROR.start), f"{answer!r}\n{connection}"
+
+
+def test_a_missing_end_ends_the_link(behind: Proxy, faulty: FakeUpstream) -> None:
+    """Another client's requests on the same link do not make up for it (case 48)."""
+    before = faulty.closed_by_program
+    faulty.script = lambda frame, honest: [A] if frame.keys == (b"app:a",) else [honest]
+    with behind.logged_in("sammy") as connection, behind.logged_in("sammy") as other:
+        connection.send(b"get app:a\r\n")
+        eventually("the first request is under way", faulty.recording.requests)
+        other.send(b"get app:b\r\n")
+        told_or_closed(connection)
+        assert other.line().startswith((b"SERVER_ERROR", b"VALUE app:b"))
+    eventually("the link is dropped", lambda: faulty.closed_by_program > before)
 
 
 @pytest.mark.parametrize("at", [10, 30_000, 299_999])

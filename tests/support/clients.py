@@ -53,7 +53,11 @@ class Pymemcache(MemcacheClient):
         self.client = PymemcacheClient(
             (host, port), connect_timeout=10, timeout=10, tls_context=tls, default_noreply=False
         )
-        assert self.client.set("_", f"{user} {password}", noreply=False) is True
+        try:
+            assert self.client.set("_", f"{user} {password}", noreply=False) is True
+        except BaseException:
+            self.client.close()
+            raise
 
     def set(self, key: str, value: bytes, expiry: int = 0) -> bool:
         return bool(self.client.set(key, value, expire=expiry))

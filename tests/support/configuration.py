@@ -39,7 +39,7 @@ GRANTS: list[dict[str, Any]] = [
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 
-def configuration(directory: Path, upstream: str, certificates: Certificates, **changes: Any) -> dict[str, Any]:
+def configuration(directory: Path, upstream_address: str, certificates: Certificates, **changes: Any) -> dict[str, Any]:
     """Listeners `plain`, `tls` and `socket` with sasl and token, the users above, an upstream, an admin port.
 
     `changes` replace whole top-level keys; for listeners, `upstream` and `limits` they are merged into what is there,
@@ -54,7 +54,7 @@ def configuration(directory: Path, upstream: str, certificates: Certificates, **
     listeners |= changes.pop("listeners", {})
     settings: dict[str, Any] = {
         "listeners": {name: listener for name, listener in listeners.items() if listener is not None},
-        "upstream": {"address": upstream, "timeout": "5s", **changes.pop("upstream", {})},
+        "upstream": {"address": upstream_address, "timeout": "5s", **changes.pop("upstream", {})},
         "users_file": str(directory / "users"),
         "roles": ROLES,
         "grants": GRANTS,

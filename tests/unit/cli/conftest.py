@@ -23,7 +23,7 @@ class Installation:
 
     def change(self, **changes: Any) -> None:
         """Replace top-level keys of the configuration."""
-        self.settings = yaml.safe_load(yaml.safe_dump(self.settings)) | changes
+        self.settings = yaml.safe_load(yaml.safe_dump(self.settings, sort_keys=False)) | changes
         self.write()
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import mcproxy
+from mcproxy.cli.arguments import Parser, add_config_option
 from mcproxy.cli.main import COMMANDS, main, refuse_old_python
-from mcproxy.cli.user import LONGEST_INPUT
 
 from .running import ENVIRONMENT
 from .running import mcproxy as run_mcproxy
@@ -41,14 +40,12 @@ def test_the_configuration_of_the_environment(installation):
     assert (done.returncode, done.stdout.split("\n")[0]) == (0, f"ok: {installation.config}")
 
 
-def test_the_default_configuration(capsys, monkeypatch):
-    monkeypatch.setenv("MCPROXY_CONFIG", "")
-    with pytest.raises(SystemExit):
-        from mcproxy.cli.main import _parser
-
-        options = _parser().parse_args(["check"])
-        assert options.config == Path("/etc/mcproxy/mcproxy.yaml")
-        raise SystemExit
+@pytest.mark.parametrize(("variable", "expected"), [("", "/etc/mcproxy/mcproxy.yaml"), ("/a/b.yaml", "/a/b.yaml")])
+def test_where_the_configuration_is(monkeypatch, variable, expected):
+    monkeypatch.setenv("MCPROXY_CONFIG", variable)
+    parser = Parser(prog="mcproxy")
+    add_config_option(parser)
+    assert parser.parse_args([]).config == Path(expected)
 
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 11, 2), (3, 14), (4, 0)])
@@ -83,7 +80,7 @@ def test_a_reader_that_went_away(installation):
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_is_a_failure(installation, unbuffered):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "mcproxy", "check", "--config", installation.config],
             stdout=full,
@@ -96,26 +93,3 @@ def test_a_full_disk_is_a_failure(installation, unbuffered):
     assert done.stderr.startswith("mcproxy: ")
     assert done.stderr.endswith("No space left on device\n")
     assert done.stderr.count("\n") == 1
-
-
-def test_an_interrupt_is_no_traceback(installation):
-    """SIGINT while the program waits for a password: standard input has been read from, so it is surely waiting."""
-    command = [sys.executable, "-m", "mcproxy", "user", "add", "olga", "--users-file", installation.users]
-    before = installation.users.read_text()
-    process = subprocess.Popen([*command, "--password-stdin"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    fill_until_taken(process.stdin.fileno())
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, b"")
-    assert installation.users.read_text() == before
-
-
-def fill_until_taken(descriptor: int) -> None:
-    """Write more than the pipe holds, in part: returns once the other end reads. It will wait for more then."""
-    import fcntl
-
-    size = fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, 4096)
-    assert size <= 4096 <= LONGEST_INPUT
-    os.write(descriptor, b"x" * size)
-    os.write(descriptor, b"x" * min(1, LONGEST_INPUT - size + 1))

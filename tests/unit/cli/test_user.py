@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_add_makes_a_file_that_only_its_owner_reads(user, users):
     assert mode(users) == 0o600
     assert matches(users, "sammy", "correct horse")
     assert "horse" not in users.read_text()
-    assert os.listdir(users.parent) == ["users"]
+    assert list(users.parent.iterdir()) == [users]
 
 
 def test_the_default_is_32768_iterations(users):
@@ -259,7 +260,7 @@ def test_a_failure_while_writing_leaves_the_old_file(user, users, monkeypatch):
     status, _, errors = user("add", "olga", password="x")
     assert (status, errors) == (1, f"mcproxy: {users} can't be written: No space left on device\n")
     assert users.read_bytes() == before
-    assert os.listdir(users.parent) == ["users"]
+    assert list(users.parent.iterdir()) == [users]
 
 
 def test_edits_at_once_all_count(users):
@@ -294,7 +295,7 @@ def test_without_a_terminal_nobody_is_asked(users):
 
 
 def at_a_terminal(users, *answers):
-    """Type answers, each after its prompt; exit status and all that the terminal showed."""
+    """Type answers, each after its prompt (None: SIGINT instead); exit status and all that the terminal showed."""
     master, terminal = pty.openpty()
     command = [sys.executable, "-m", "mcproxy", "user", "add", "sammy", "--iterations", FEW, "--users-file", users]
     # A session of its own: getpass finds no other terminal than this one.
@@ -310,7 +311,8 @@ def at_a_terminal(users, *answers):
             shown += chunk
             if prompts and answers and shown.endswith(prompts[0]):
                 prompts.pop(0)
-                os.write(master, answers.pop(0))
+                answer = answers.pop(0)
+                process.send_signal(signal.SIGINT) if answer is None else os.write(master, answer)
     except OSError:  # EIO: the other end is closed
         pass
     finally:
@@ -337,4 +339,10 @@ def test_a_password_that_was_not_typed_right(users, answers, message):
     assert status == 1
     assert f"mcproxy: {message}" in shown
     assert "Traceback" not in shown
+    assert not users.exists()
+
+
+def test_an_interrupt_at_the_prompt(users):
+    status, shown = at_a_terminal(users, None)
+    assert (status, shown) == (130, "Password for sammy: ")
     assert not users.exists()

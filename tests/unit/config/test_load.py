@@ -121,9 +121,12 @@ def test_a_directory_is_no_configuration(tmp_path):
     assert str(caught.value).startswith(f"{tmp_path}: can't be read: Is a directory")
 
 
-def test_a_byte_order_mark_is_no_mistake():
-    assert problems_in("\ufeffupstream: {}\n")[-1] != ""
-    assert all("U+FEFF" not in problem and "\ufeff" not in problem for problem in problems_in("\ufeffupstream: {}\n"))
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    path = tmp_path / "m.yaml"
+    path.write_bytes(b"\xef\xbb\xbfwrokers: 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert f'{path}:1: wrokers: unknown key; did you mean "workers"?' in str(caught.value).split("\n")
 
 
 def test_a_problem_is_one_line_whatever_the_file_says():
