@@ -17,9 +17,9 @@ from mcproxy.config.schema import Settings
 from mcproxy.observe.log import get_logger, report_suppressed
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
 from mcproxy.policy.allowlist import Allowlist
+from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
-from mcproxy.relay.session import SessionLimits
 from mcproxy.server import sockets
 from mcproxy.server.access import Access
 from mcproxy.server.admin import serve_admin

@@ -9,9 +9,10 @@ import trio
 from mcproxy.config.schema import Listener, Settings
 from mcproxy.observe.metrics import Metrics
 from mcproxy.policy.allowlist import Allowlist
+from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
-from mcproxy.relay.session import Session, SessionLimits
+from mcproxy.relay.session import Session
 from mcproxy.server.access import Access
 from mcproxy.server.admission import Admission
 from mcproxy.server.authenticator import Authenticator

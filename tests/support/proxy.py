@@ -35,6 +35,8 @@ class Proxy:
         self.certificates = certificates
         self.configuration_path = directory / "mcproxy.yaml"
         self.log: list[str] = []
+        self._records: list[dict[str, Any]] = []
+        self._addresses: dict[str, list[str]] = {}
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._connections: list[Connection] = []
@@ -61,9 +63,8 @@ class Proxy:
 
     def address(self, listener: str, index: int = 0) -> str:
         """Where a listener listens: "127.0.0.1:40001", "[::1]:40001" or "unix:/path"."""
-        found = [event["address"] for event in self.events("listening") if event["listener"] == listener]
-        assert len(found) > index, f"no listener {listener!r} in the log:\n{self}"
-        return str(found[index])
+        assert len(self._addresses.get(listener, [])) > index, f"no listener {listener!r} in the log:\n{self}"
+        return self._addresses[listener][index]
 
     def host_and_port(self, listener: str, index: int = 0) -> tuple[str, int]:
         host, _, port = self.address(listener, index).rpartition(":")
@@ -116,13 +117,11 @@ class Proxy:
 
     def events(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """The log's records of this event whose fields have these values."""
-        records = []
-        for line in list(self.log):
-            with contextlib.suppress(ValueError):
-                record = json.loads(line)
-                if record.get("event") == event and all(record.get(name) == value for name, value in fields.items()):
-                    records.append(record)
-        return records
+        return [
+            record
+            for record in list(self._records)
+            if record.get("event") == event and all(record.get(name) == value for name, value in fields.items())
+        ]
 
     def log_contains(self, event: str, **fields: Any) -> bool:
         return bool(self.events(event, **fields))
@@ -205,6 +204,11 @@ class Proxy:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.log.append(line.rstrip("\n"))
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if record.get("event") == "listening":
+                    self._addresses.setdefault(record["listener"], []).append(record["address"])
+                self._records.append(record)
 
     def __str__(self) -> str:
         return "the program's log ends with\n  " + "\n  ".join(self.log[-30:])

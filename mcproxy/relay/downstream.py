@@ -1,0 +1,230 @@
+"""A client's side of a session: its socket, what came in and isn't taken yet, what goes out and isn't sent yet."""
+
+import contextlib
+import select
+import socket
+import ssl
+
+from mcproxy.relay.input import Input
+from mcproxy.relay.interfaces import SessionLimits
+from mcproxy.relay.output import BLOCKED, Output
+from mcproxy.relay.poller import Relay
+
+# One TLS record is 16 KiB at most, so a read of this size leaves nothing behind in the TLS layer.
+RECEIVE_SIZE = 64 * 1024
+# A frame that comes in, however steadily, has to be whole after so many stall_timeouts.
+FRAME_STALLS = 10
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+GONE = select.EPOLLERR | select.EPOLLHUP
+
+
+class Downstream:
+    """Reads only while the session can go on (`_paused` says that it can't), and bounds what it keeps."""
+
+    def __init__(self, relay: Relay, connection: socket.socket, limits: SessionLimits) -> None:
+        self.held = 0
+        self.closed = False
+        self._relay = relay
+        self._connection = connection
+        self._descriptor = connection.fileno()
+        self._limits = limits
+        self._receive = connection.recv
+        self._pending = connection.pending if isinstance(connection, ssl.SSLSocket) else None
+        self._input = Input()
+        self._output = Output(connection)
+        self._to_flush = False
+        self._events = READ
+        self._paused = False
+        # Is on the relay's list of those that can go on.
+        self._ready = False
+        # No more input is wanted; the session closes once everything that it is owed was delivered.
+        self._finishing = False
+        self._finish_reason = ""
+        # The client has closed both ways. What it sent before is still taken, as memcached would.
+        self._hung_up = False
+        self._active = relay.now
+        # Since when the client has taken nothing of what is queued for it, or left a frame unfinished.
+        self._stalled_since = relay.now
+
+    def _process(self, data: bytes) -> None:
+        """Take frames from `data`, and keep the rest."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Go on after a pause, as far as that is possible now."""
+        raise NotImplementedError
+
+    def _make_ready(self) -> None:
+        """Have `resume` called in this turn or the next."""
+        if not self._ready:
+            self._ready = True
+            self._relay.ready.append(self)
+
+    def on_events(self, events: int) -> None:
+        """Read, write, or give up."""
+        if events & GONE and not (events & READ and self._events & READ):
+            self._gone(events)
+            return
+        if self._output.queued:
+            # A TLS write may have waited for something to read.
+            self._drain()
+        if events & READ and not self.closed:
+            if self._paused or self._finishing:
+                self._listen()
+            else:
+                self._readable()
+
+    def _gone(self, events: int) -> None:
+        if events & select.EPOLLERR or not self._paused or self._finishing:
+            self.close("connection reset")
+        else:
+            # Hang-ups can't be masked: without its descriptor the session goes on by itself, not by events.
+            self._hung_up = True
+            self._relay.unregister(self._descriptor)
+
+    def _readable(self) -> None:
+        try:
+            data = self._receive(RECEIVE_SIZE)
+        except BLOCKED:
+            return
+        except OSError:
+            self.close("connection reset")
+            return
+        if not data:
+            self._finish("closed by the client")
+            return
+        relay = self._relay
+        relay.traffic.downstream_received += len(data)
+        self._active = relay.now
+        if self._input.empty:
+            self._process(data)
+        else:
+            whole = self._input.add(data)
+            self._account()
+            if whole and not self.closed:
+                self._process(self._input.take())
+        if (self._pending is not None or self._hung_up) and not self.closed and not self._paused:
+            self._read_more()
+
+    def _read_more(self) -> None:
+        """Go on reading in the next turn what has no event: bytes that the TLS layer holds, or after a hang-up."""
+        if self._hung_up or (self._pending is not None and self._pending() > 0):
+            self._paused = True
+            self._make_ready()
+
+    def deliver(self, data: bytes) -> None:
+        """Send at the end of the turn."""
+        self._output.pieces.append(data)
+        if not self._to_flush:
+            self._to_flush = True
+            self._relay.sessions_to_flush.append(self)
+
+    def flush(self) -> None:
+        """Send what this turn's replies came to."""
+        self._to_flush = False
+        if self.closed:
+            self._output.discard()
+            return
+        before = self._output.queued
+        try:
+            self._relay.traffic.downstream_sent += self._output.flush()
+        except OSError:
+            self.close("connection reset")
+            return
+        if self._output.queued or before:
+            self._queue_changed(before)
+        elif self._finishing or self._paused:
+            self._make_ready()
+
+    def _drain(self) -> None:
+        before = self._output.queued
+        try:
+            sent = self._output.drain()
+        except OSError:
+            self.close("connection reset")
+            return
+        if sent:
+            self._stalled_since = self._relay.now
+            self._relay.traffic.downstream_sent += sent
+        self._queue_changed(before)
+
+    def _queue_changed(self, before: int) -> None:
+        queued = self._output.queued
+        if not before:
+            self._stalled_since = self._relay.now
+        self._account()
+        if self.closed:
+            return
+        self._listen()
+        if queued <= self._limits.buffer and (self._paused or (self._finishing and not queued)):
+            self._make_ready()
+
+    def _wait(self, data: bytes, position: int) -> None:
+        """Keep the rest and take no more. Events are masked only once the client sends more: most pauses are short."""
+        if position < len(data):
+            self._input.keep(data[position:])
+        self._paused = True
+        self._account()
+
+    def _finish(self, reason: str) -> None:
+        """Take no more input; close when all that is owed was delivered."""
+        if not self._finishing:
+            self._finishing = True
+            self._finish_reason = reason
+            self._input.take()
+            self._account()
+            self._listen()
+            self._make_ready()
+
+    def _listen(self) -> None:
+        """Wait for what can be acted on. Input that nobody reads must not be waited for, or the relay would spin."""
+        events = 0 if self._paused or self._finishing else READ
+        if self._output.queued:
+            events |= WRITE
+        if events != self._events and not self.closed and not self._hung_up:
+            self._events = events
+            self._relay.modify(self._descriptor, events)
+
+    def _account(self) -> None:
+        """Tell the relay how many bytes are kept; it may close whoever keeps most."""
+        size = self._input.size + self._output.queued
+        if size != self.held:
+            self._relay.hold(self, size - self.held)
+
+    def sweep(self, now: float) -> None:
+        """End a client that takes nothing, leaves a frame unfinished, or has been idle for too long."""
+        limits = self._limits
+        stalled = now - self._stalled_since
+        if self._output.queued:
+            if stalled > limits.stall_timeout:
+                self.close("takes no replies")
+        elif not self._input.empty and not self._paused:
+            if now - self._active > limits.stall_timeout or stalled > FRAME_STALLS * limits.stall_timeout:
+                self.close("leaves a request unfinished")
+        elif limits.idle_timeout and now - self._active > limits.idle_timeout and not self._paused:
+            self.close("idle")
+
+    def close(self, reason: str) -> None:
+        """End the connection. Replies to what is still in flight are dropped when they come."""
+        if self.closed:
+            return
+        self._leave()
+        if isinstance(self._connection, ssl.SSLSocket):
+            # Says goodbye; the client's own goodbye is not waited for.
+            with contextlib.suppress(OSError, ValueError):
+                self._connection.unwrap()
+        self._connection.close()
+        self._closed(reason)
+
+    def _closed(self, reason: str) -> None:
+        """The connection is closed."""
+        raise NotImplementedError
+
+    def _leave(self) -> None:
+        """Give the connection up without closing it."""
+        self.closed = True
+        self._relay.unregister(self._descriptor)
+        self._output.discard()
+        self._input.take()
+        self._account()

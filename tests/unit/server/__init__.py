@@ -1,0 +1,1 @@
+"""What listens, admits and identifies."""

@@ -1,0 +1,76 @@
+"""The tokens of the canonical grammar: exactly what they name, nothing beside it."""
+
+import random
+import re
+
+import pytest
+
+from mcproxy.wire import grammar
+
+EDGES = [9, 10, 99, 100, 101, 109, 110, 190, 199, 255, 999, 1000, 65535, 1 << 20, 1 << 30, 2**31 - 1, 2**31, 2**32 - 1]
+EDGES += [2**32, 10**9, 10**9 - 1, 2**63 - 1, 2**64 - 1, 10**19]
+
+
+def matcher(largest: int):
+    return re.compile(grammar.decimal_at_most(largest)).fullmatch
+
+
+@pytest.mark.parametrize("largest", range(0, 131))
+def test_small_numbers_are_all_told_apart(largest):
+    matches = matcher(largest)
+    accepted = [number for number in range(0, 1300) if matches(b"%d" % number)]
+    assert accepted == list(range(largest + 1))
+
+
+@pytest.mark.parametrize("largest", EDGES)
+def test_large_numbers_end_where_they_should(largest):
+    matches = matcher(largest)
+    chosen = random.Random(largest)
+    numbers = {0, 1, largest - 1, largest, largest + 1, largest * 10, largest * 10 + 9, largest + 10 ** len(str(largest))}
+    numbers |= {chosen.randrange(2 * largest) for _ in range(300)}
+    # Numbers that differ from the largest in one digit.
+    digits = str(largest)
+    numbers |= {int(digits[:at] + digit + digits[at + 1 :]) for at in range(len(digits)) for digit in "0123456789"}
+    for number in numbers:
+        assert (matches(b"%d" % number) is not None) is (number <= largest), number
+
+
+@pytest.mark.parametrize("largest", [0, 7, 10, 255, 2**31 - 1, 2**64 - 1])
+@pytest.mark.parametrize("spelling", ["", "00", "01", "+1", "-1", "-0", " 1", "1 ", "1\n", "1\0", "1x", "0x1", "1e1", "١"])
+def test_one_number_has_one_spelling(largest, spelling):
+    assert matcher(largest)(spelling.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("matches", "largest"),
+    [(grammar.is_uint32, 2**32 - 1), (grammar.is_uint64, 2**64 - 1), (grammar.is_length, 1 << 30), (grammar.is_exptime, 2**31 - 1)],
+    ids=["32 bits", "64 bits", "length", "exptime"],
+)
+def test_ranges(matches, largest):
+    assert matches(b"0") and matches(b"%d" % largest)
+    assert not matches(b"%d" % (largest + 1))
+
+
+def test_exptime_is_negative_in_one_way():
+    assert grammar.is_exptime(b"-1")
+    for other in (b"-0", b"-2", b"-10", b"-2147483648", b"--1", b"- 1", b"-"):
+        assert not grammar.is_exptime(other), other
+    # These mean "expired" to every memcached; further down they wrap around.
+    for other in (b"-1", b"-2", b"-10", b"-2147483648"):
+        assert grammar.is_negative(other), other
+    for other in (b"-0", b"-00", b"-01", b"0", b"1", b"-2147483649", b"-4294967295", b"-", b"--1", b"-1x", b"-1\n"):
+        assert not grammar.is_negative(other), other
+
+
+def test_bytes_of_a_key():
+    allowed = {byte for byte in range(256) if grammar.is_key(bytes([byte]))}
+    assert allowed == set(range(256)) - set(range(0x21)) - {0x7F}
+    for byte in set(range(256)) - allowed:
+        for key in (b"%ca", b"a%c", b"a%cb"):
+            assert not grammar.is_key(key % byte)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(0, False), (1, True), (249, True), (250, True), (251, False), (500, False)])
+def test_length_of_a_key(length, fits):
+    assert (grammar.is_key(b"k" * length) is not None) is fits
+    assert (grammar.is_key(b"\xff" * length) is not None) is fits

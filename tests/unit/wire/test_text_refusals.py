@@ -1,0 +1,348 @@
+"""Text commands that may not go upstream: memcached's own words for each mistake, and the connection stays in step.
+
+Every refused frame has a command behind it: it is answered if the frame's end was known, and is never run if not.
+"""
+
+import pytest
+
+from tests.unit.wire.driving import play_every_way
+from tests.unit.wire.granting import text
+
+ERROR = b"ERROR\r\n"
+FORMAT = b"CLIENT_ERROR bad command line format\r\n"
+CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
+DELTA = b"CLIENT_ERROR invalid numeric delta argument\r\n"
+EXPTIME = b"CLIENT_ERROR invalid exptime argument\r\n"
+USAGE = b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
+DELAY = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
+DENIED = b"CLIENT_ERROR access denied\r\n"
+LINE_END = b"CLIENT_ERROR line must end in \\r\\n\r\n"
+TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
+STORAGE = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"]
+LONG = b"k" * 251
+BAD_KEYS = [b"a%cb" % byte for byte in (*range(0x0A), *range(0x0B, 0x20), 0x7F)] + [b"\0", b"a\x7f", b"\x1bb", LONG]
+
+
+def refused(frame: bytes, reply: bytes, *, reason: str = "", make_parser=None, denied: str = "") -> None:
+    """The frame has this one answer, nothing of it goes up, and the next frame is read as one."""
+    outcome = play_every_way(make_parser or text(), frame + b"mn\r\n")
+    assert (outcome.upstream, outcome.received, outcome.end) == (b"mn\r\n", reply + b"MN\r\n", "open")
+    assert len(outcome.refusals) == 1 and outcome.refusals[0][1] == denied
+    assert not reason or outcome.refusals[0][0] == reason
+
+
+def ended(frame: bytes, reply: bytes, *, reason: str = "", make_parser=None) -> None:
+    """The frame has this one answer, which is the connection's last."""
+    alone = play_every_way(make_parser or text(), frame)
+    assert (alone.upstream, alone.received, alone.end) == (b"", reply, "closed")
+    outcome = play_every_way(make_parser or text(), b"mn\r\n" + frame + b"mn\r\nversion\r\n")
+    assert (outcome.upstream, outcome.received, outcome.end) == (b"mn\r\n", b"MN\r\n" + reply, "closed")
+    assert len(outcome.refusals) == 1
+    assert not reason or outcome.refusals[0][0] == reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        (b"", ERROR),
+        (b"  ", ERROR),
+        (b"boguscmd", ERROR),
+        (b"boguscmd noreply", ERROR),
+        (b"GET a", ERROR),
+        (b"Version", ERROR),
+        (b"get\0a", ERROR),
+        (b"\x80", ERROR),
+        (b"geta", ERROR),
+        (b"bget a", ERROR),
+        (b"get", ERROR),
+        (b"gets  ", ERROR),
+        (b"gat", ERROR),
+        (b"gat 0", ERROR),
+        (b"gats -1", ERROR),
+        (b"gat a b", EXPTIME),
+        (b"gat 2147483648 a", EXPTIME),
+        (b"gats 4294967297 a", EXPTIME),
+        (b"gat -4294967295 a", EXPTIME),
+        (b"gat -0 a", EXPTIME),
+        (b"gat +1 a", EXPTIME),
+        (b"gat 01 a", EXPTIME),
+        (b"incr", ERROR),
+        (b"incr a", ERROR),
+        (b"incr a 1 2", ERROR),
+        (b"incr a 1 noreply x", ERROR),
+        (b"decr a 1 2 3 4", ERROR),
+        (b"incr a noreply", DELTA),
+        (b"incr a x", DELTA),
+        (b"incr a -1", DELTA),
+        (b"incr a +1", DELTA),
+        (b"incr a 01", DELTA),
+        (b"incr a 1.0", DELTA),
+        (b"decr a 18446744073709551616", DELTA),
+        (b"decr a -18446744073709551615", DELTA),
+        (b"decr a 100000000000000000000", DELTA),
+        (b"delete", ERROR),
+        (b"delete noreply", USAGE),
+        (b"delete noreply 0", USAGE),
+        (b"delete noreply noreply", USAGE),
+        (b"delete noreply 0 noreply", USAGE),
+        (b"delete a junk", USAGE),
+        (b"delete a 1", USAGE),
+        (b"delete a 00", USAGE),
+        (b"delete a 1 noreply", USAGE),
+        (b"delete a noreply noreply", USAGE),
+        (b"delete a 0 0 noreply", ERROR),
+        (b"touch", ERROR),
+        (b"touch a", ERROR),
+        (b"touch a noreply", EXPTIME),
+        (b"touch a x", EXPTIME),
+        (b"touch a 2147483648", EXPTIME),
+        (b"touch a 4294967297", EXPTIME),
+        (b"touch a -2147483649", EXPTIME),
+        (b"touch a -4294967295", EXPTIME),
+        (b"touch a +1", EXPTIME),
+        (b"touch a 1 2", ERROR),
+        (b"touch a 1 2 noreply", ERROR),
+        (b"flush_all 1", DELAY),
+        (b"flush_all 1000", DELAY),
+        (b"flush_all -1", DELAY),
+        (b"flush_all x", EXPTIME),
+        (b"flush_all 2147483648", EXPTIME),
+        (b"flush_all 0 0", DELAY),
+        (b"flush_all 1 2 3", ERROR),
+        (b"verbosity", ERROR),
+        (b"verbosity 3", FORMAT),
+        (b"verbosity x", FORMAT),
+        (b"verbosity 00", FORMAT),
+        (b"verbosity 1 2", ERROR),
+    ],
+    ids=repr,
+)
+def test_a_malformed_line_has_one_answer(line, reply):
+    refused(line + b"\r\n", reply)
+
+
+# Every other word that memcached knows, of this version and of later ones: none of them is sent.
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"watch",
+        b"watch fetchers",
+        b"shutdown",
+        b"shutdown graceful",
+        b"slabs reassign 1 2",
+        b"slabs automove 1",
+        b"lru tune 10 25 0.1 2.0",
+        b"lru mode flat",
+        b"lru_crawler metadump all",
+        b"lru_crawler enable",
+        b"lru_crawler mgdump all",
+        b"cache_memlimit 64",
+        b"refresh_certs",
+        b"extstore free_memory 1 2",
+        b"debugtime 1",
+        b"misbehave",
+        b"me a",
+        b"mg a v",
+        b"md a",
+        b"ma a",
+        b"verbosityx",
+        b"stats cachedump",
+        b"stats reset now",
+        b"stats r",
+        b"stats s",
+        b"stats detail",
+        b"stats detail o",
+        b"stats detail on off",
+        b"stats sizes_enable",
+        b"stats sizes_disable",
+        b"stats items x",
+        b"stats Items",
+        b"stats noreply",
+        b"stats reset noreply",
+        b"stats vbucket",
+        b"stats\0items",
+    ],
+    ids=repr,
+)
+def test_what_is_not_in_the_grammar_is_no_command(line):
+    words = line.split()
+    reply = FORMAT if words[:2] == [b"stats", b"cachedump"] else ERROR
+    refused(line + b"\r\n", reply, reason="" if words[0] == b"stats" else "unknown command")
+
+
+@pytest.mark.parametrize("arguments", [b"0 0", b"64 0", b"1", b"1 4294967296", b"1 -1", b"01 1", b"1 1 1", b"x 1"])
+def test_cachedump_of_what_there_is_none(arguments):
+    refused(b"stats cachedump " + arguments + b"\r\n", FORMAT)
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=lambda key: repr(key[:4]))
+def test_a_bad_key_is_refused_everywhere(key):
+    for line in (b"get %s", b"gets a %s", b"gat 0 %s b", b"gats 0 a b c d e f g h i %s", b"delete %s", b"incr %s 1"):
+        refused(line % key + b"\r\n", FORMAT, reason="bad key")
+    for line in (b"decr %s 1 noreply", b"touch %s 0", b"delete %s 0", b"delete %s noreply"):
+        refused(line % key + b"\r\n", FORMAT, reason="bad key")
+    for verb in STORAGE:
+        refused(storage(verb, key), FORMAT, reason="malformed")
+        refused(storage(verb, key, more=b" noreply"), b"", reason="malformed")
+
+
+def storage(verb, key=b"k", middle=b"0 0", length=b"7", more=b"", value=b"version"):
+    unique = b" 1" if verb == b"cas" else b""
+    return b"%s %s %s %s%s%s\r\n%s\r\n" % (verb, key, middle, length, unique, more, value)
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+@pytest.mark.parametrize(
+    "middle",
+    [b"x 0", b"0 x", b"-1 0", b"+1 0", b"00 0", b"4294967296 0", b"0 2147483648", b"0 4294967297"]
+    + [b"0 -2147483649", b"0 -4294967295", b"0 -0", b"0 +1", b"0 01", b"0 1.5", b"0 \0"],
+)
+def test_bad_numbers_in_a_storage_command(verb, middle):
+    """The body is swallowed: memcached 1.6.18 would run it."""
+    refused(storage(verb, middle=middle), FORMAT)
+    refused(storage(verb, middle=middle, more=b" noreply"), b"")
+    refused(storage(verb, middle=middle, length=b"0", value=b""), FORMAT)
+
+
+@pytest.mark.parametrize("unique", [b"x", b"-1", b"+1", b"01", b"18446744073709551616", b"noreply"])
+def test_bad_cas_unique(unique):
+    refused(b"cas k 0 0 7 %s\r\nversion\r\n" % unique, FORMAT)
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+@pytest.mark.parametrize(
+    "length",
+    [b"-1", b"-2", b"+7", b"07", b"0x7", b"7x", b"x", b"1.", b"\0", b"1073741825", b"2147483646", b"2147483647"]
+    + [b"4294967303", b"18446744073709551623", b"-18446744073709551609", b"9" * 400],
+)
+def test_a_length_that_is_none_ends_the_connection(verb, length):
+    """Case 4, 5: where the next frame begins is unknown. The error comes at once, whether or not a body does."""
+    line = storage(verb, length=length).removesuffix(b"version\r\n")
+    ended(line, FORMAT, reason="bad length")
+    ended(line.replace(b"\r\n", b" noreply\r\n"), FORMAT, reason="bad length")
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+@pytest.mark.parametrize("words", [b"", b"k", b"k 0", b"k 0 0", b"k 0 0 7 1 2", b"k 0 0 7 1 2 3", b"k 0 0 7 1 noreply x"])
+def test_the_wrong_number_of_words_ends_the_connection(verb, words):
+    if verb == b"cas" and words.startswith(b"k 0 0 7 1"):
+        words += b" 1"
+    ended(verb + b" " + words + b"\r\n", ERROR)
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+def test_a_word_too_many(verb):
+    ended(storage(verb, more=b" junk").removesuffix(b"version\r\n"), ERROR)
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+@pytest.mark.parametrize("value", [b"abc", b"abcdefgh", b"abcdefg\n", b"abcdefg\r", b"abcdefg\n\r", b"flush_all\r\nversion"])
+def test_a_block_of_another_length_ends_the_connection(verb, value):
+    """Case 11, 12."""
+    frame = storage(verb, value=value)
+    ended(frame if len(value) >= 9 else frame + b"flush_all\r\n", CHUNK, reason="bad data chunk")
+    quiet = storage(verb, value=value, more=b" noreply")
+    ended(quiet if len(value) >= 9 else quiet + b"flush_all\r\n", b"", reason="bad data chunk")
+
+
+@pytest.mark.parametrize("more", [b"", b" noreply"])
+def test_a_block_of_another_length_after_a_refused_line(more):
+    """One error is enough, but the connection ends: the client and the proxy disagree."""
+    outcome = play_every_way(text(), storage(b"set", LONG, more=more, value=b"version!!flush_all") + b"mn\r\n")
+    assert (outcome.upstream, outcome.received) == (b"", b"" if more else FORMAT)
+    assert outcome.end == "closed"
+    assert [reason for reason, _ in outcome.refusals] == ["malformed", "bad data chunk"]
+
+
+@pytest.mark.parametrize("frame", [b"\n", b"get a\n", b"set k 0 0 3\nabc\r\n", b"\r\r\n\n", b"version\n"])
+def test_a_bare_line_feed_ends_the_connection(frame):
+    """Case 9."""
+    outcome = play_every_way(text(), b"mn\r\n" + frame + b"mn\r\n")
+    assert outcome.upstream == b"mn\r\n"
+    assert (outcome.received.endswith(LINE_END), outcome.end) == (True, "closed")
+
+
+def test_cr_within_a_line_is_part_of_a_word():
+    refused(b"get a\r\r\n", FORMAT)
+    refused(b"version\r\r\n", ERROR)
+    refused(b"get a\rflush_all\r\n", FORMAT)
+
+
+@pytest.mark.parametrize("frame", [b"GET / HTTP/1.1\r\n", b"POST /x HTTP/1.0\r\n", b"x HTTP/\r\n"])
+def test_http_is_closed_without_a_word(frame):
+    outcome = play_every_way(text(), frame + b"Host: a\r\n\r\nflush_all\r\n")
+    assert (outcome.upstream, outcome.received, outcome.end) == (b"", b"", "closed")
+    assert outcome.refusals == [("http", "")]
+
+
+READER = ("read", ("app:*",))
+APP = ("read write touch counter delete", ("app:*",))
+
+
+@pytest.mark.parametrize(
+    ("line", "lacks"),
+    [
+        (b"get x", "read"),
+        (b"get x HTTP/1.1", "read"),
+        (b"gets app:a x", "read"),
+        (b"get app:1 app:2 app:3 app:4 app:5 app:6 app:7 app:8 app:9 app", "read"),
+        (b"gat 0 x", "touch"),
+        (b"gat -7 x", "touch"),
+        (b"incr x 1", "counter"),
+        (b"decr ap 1", "counter"),
+        (b"delete x", "delete"),
+        (b"delete app", "delete"),
+        (b"delete x 0", "delete"),
+        (b"touch x -5", "touch"),
+        (b"flush_all", "flush"),
+        (b"flush_all 0", "flush"),
+        (b"verbosity 1", "admin"),
+        (b"stats", "stats"),
+        (b"stats items", "inspect"),
+        (b"stats conns", "inspect"),
+        (b"stats cachedump 1 1", "inspect"),
+        (b"stats reset", "admin"),
+        (b"stats detail on", "admin"),
+    ],
+    ids=repr,
+)
+def test_a_denied_line_names_the_class_that_is_missing(line, lacks):
+    refused(line + b"\r\n", DENIED, reason="denied", make_parser=text(APP), denied=lacks)
+    verb = line.split()[0]
+    if verb in (b"incr", b"decr", b"delete", b"touch", b"flush_all", b"verbosity"):
+        refused(line + b" noreply\r\n", b"", reason="denied", make_parser=text(APP), denied=lacks)
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+def test_a_denied_block_is_swallowed(verb):
+    for parser, key in ((text(APP), b"x"), (text(READER), b"app:a")):
+        refused(storage(verb, key), DENIED, make_parser=parser, denied="write")
+        refused(storage(verb, key, more=b" noreply"), b"", make_parser=parser, denied="write")
+
+
+def test_without_any_grant_only_version_and_mn_remain():
+    parser = text(("read", ()))
+    for line in (b"get a", b"gets a", b"gat 0 a", b"delete a", b"incr a 1", b"touch a 0", b"flush_all", b"stats"):
+        outcome = play_every_way(parser, line + b"\r\n")
+        assert (outcome.upstream, outcome.received) == (b"", DENIED)
+    assert play_every_way(parser, b"version\r\nmn\r\n").upstream == b"version\r\nmn\r\n"
+
+
+def test_one_denied_key_stops_a_whole_multi_get():
+    """Cases 1, 44."""
+    outcome = play_every_way(text(APP), b"get app:b\r\nflush_all\r\nget app:b app:c x app:d\r\nget app:c\r\n")
+    assert outcome.upstream == b"get app:b\r\nget app:c\r\n"
+    assert outcome.refusals == [("denied", "flush"), ("denied", "read")]
+
+
+@pytest.mark.parametrize("verb", STORAGE)
+def test_a_value_over_the_cap(verb):
+    """Case 19: its body is swallowed, up to 1 GiB of it, and never held."""
+    refused(storage(verb, length=b"1001", value=b"x" * 1001), TOO_LARGE, reason="value too large")
+    refused(storage(verb, length=b"1001", value=b"x" * 1001, more=b" noreply"), b"", reason="value too large")
+    up = storage(verb, length=b"1000", value=b"x" * 1000)
+    outcome = play_every_way(text(), up, splits=range(1, len(up), 9))
+    assert outcome.upstream == up
+    largest = storage(verb, length=b"1073741824", value=b"")
+    assert play_every_way(text(), largest).end == "unfinished"
+    assert play_every_way(text(), largest).received == TOO_LARGE
