@@ -1,17 +1,13 @@
 """A client's side of a session: its socket, what came in and isn't taken yet, what goes out and isn't sent yet."""
 
-import contextlib
 import select
-import socket
-import ssl
 
 from mcproxy.relay.input import Input
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.output import BLOCKED, Output
+from mcproxy.relay.output import Output
 from mcproxy.relay.poller import Relay
+from mcproxy.relay.secured import RECEIVE_SIZE, Connection, Secured, socket_of
 
-# One TLS record is 16 KiB at most, so a read of this size leaves nothing behind in the TLS layer.
-RECEIVE_SIZE = 64 * 1024
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts.
 FRAME_STALLS = 10
 READ = select.EPOLLIN
@@ -22,15 +18,16 @@ GONE = select.EPOLLERR | select.EPOLLHUP
 class Downstream:
     """Reads only while the session can go on (`_paused` says that it can't), and bounds what it keeps."""
 
-    def __init__(self, relay: Relay, connection: socket.socket, limits: SessionLimits) -> None:
+    def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits) -> None:
         self.held = 0
         self.closed = False
         self._relay = relay
         self._connection = connection
-        self._descriptor = connection.fileno()
+        self._socket = socket_of(connection)
+        self._descriptor = self._socket.fileno()
         self._limits = limits
-        self._receive = connection.recv
-        self._pending = connection.pending if isinstance(connection, ssl.SSLSocket) else None
+        self._secured = connection if isinstance(connection, Secured) else None
+        self._receive = connection.receive if isinstance(connection, Secured) else connection.recv
         self._input = Input()
         self._output = Output(connection)
         self._to_flush = False
@@ -66,8 +63,7 @@ class Downstream:
         if events & GONE and not (events & READ and self._events & READ):
             self._gone(events)
             return
-        if self._output.queued:
-            # A TLS write may have waited for something to read.
+        if events & WRITE:
             self._drain()
         if events & READ and not self.closed:
             if self._paused or self._finishing:
@@ -86,7 +82,7 @@ class Downstream:
     def _readable(self) -> None:
         try:
             data = self._receive(RECEIVE_SIZE)
-        except BLOCKED:
+        except BlockingIOError:
             return
         except OSError:
             self.close("connection reset")
@@ -104,14 +100,17 @@ class Downstream:
             self._account()
             if whole and not self.closed:
                 self._process(self._input.take())
-        if (self._pending is not None or self._hung_up) and not self.closed and not self._paused:
+        if (self._hung_up or (self._secured is not None and self._secured.ended)) and not self.closed:
             self._read_more()
 
     def _read_more(self) -> None:
-        """Go on reading in the next turn what has no event: bytes that the TLS layer holds, or after a hang-up."""
-        if self._hung_up or (self._pending is not None and self._pending() > 0):
+        """Go on reading in the next turn what has no event: what the TLS layer holds, or what came before a hang-up."""
+        if not self._paused:
             self._paused = True
             self._make_ready()
+
+    def _has_pending(self) -> bool:
+        return self._secured is not None and self._secured.pending
 
     def deliver(self, data: bytes) -> None:
         """Send at the end of the turn."""
@@ -146,7 +145,6 @@ class Downstream:
             return
         if sent:
             self._stalled_since = self._relay.now
-            self._relay.traffic.downstream_sent += sent
         self._queue_changed(before)
 
     def _queue_changed(self, before: int) -> None:
@@ -209,12 +207,12 @@ class Downstream:
         """End the connection. Replies to what is still in flight are dropped when they come."""
         if self.closed:
             return
+        whole = not self._output.queued
         self._leave()
-        if isinstance(self._connection, ssl.SSLSocket):
-            # Says goodbye; the client's own goodbye is not waited for.
-            with contextlib.suppress(OSError, ValueError):
-                self._connection.unwrap()
-        self._connection.close()
+        if self._secured is not None and whole:
+            # Not behind a record of which only a part was sent.
+            self._secured.goodbye()
+        self._socket.close()
         self._closed(reason)
 
     def _closed(self, reason: str) -> None:

@@ -1,10 +1,10 @@
 """What a session needs of others: a parser, links, limits, and somebody to tell."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.requests import Request
 
@@ -55,11 +55,11 @@ class Observer(Protocol):
     def refused(self, session: "Session", refusal: Refusal) -> None:
         """A request was answered by the proxy itself."""
 
-    def log_in_again(self, session: "Session", connection: socket.socket, data: bytes) -> None:
+    def log_in_again(self, session: "Session", connection: Connection, data: bytes) -> None:
         """The client starts another login with `data`; the session is over and the connection the observer's."""
 
     def closed(self, session: "Session", reason: str) -> None:
         """The session is over and its connection closed."""
 
-    def linger(self, session: "Session", connection: socket.socket, reason: str) -> None:
+    def linger(self, session: "Session", connection: Connection, reason: str) -> None:
         """The session is over; the connection is the observer's, to be closed so that the last reply arrives."""

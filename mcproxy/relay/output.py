@@ -1,11 +1,9 @@
 """What goes down to one client: written at once where the socket takes it, kept and counted where it doesn't."""
 
-import socket
-import ssl
 from collections import deque
 
-# What a non-blocking socket says when it has to wait; a TLS connection may have to read before it can write, and back.
-BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+from mcproxy.relay.secured import Connection, Secured, socket_of
+
 # Kept pieces are joined up to this many bytes for one call.
 _JOIN = 64 * 1024
 # Bytes written to one client before others get their turn.
@@ -15,37 +13,38 @@ _AT_ONCE = 1024 * 1024
 class Output:
     """The bytes on their way to one client. `queued` are those that its socket did not take yet."""
 
-    __slots__ = ("_kept", "_offset", "_send", "_tls", "pieces", "queued")
+    __slots__ = ("_encrypt", "_kept", "_offset", "_send", "pieces", "queued")
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.pieces: list[bytes] = []
         self.queued = 0
-        self._send = connection.send
-        self._tls = isinstance(connection, ssl.SSLSocket)
+        self._send = socket_of(connection).send
+        self._encrypt = connection.encrypt if isinstance(connection, Secured) else None
         self._kept: deque[bytes] = deque()
         # How much of the first kept piece was sent.
         self._offset = 0
 
     def flush(self) -> int:
-        """Send the pieces of this turn; returns the number of bytes sent. Raises OSError when the client is gone."""
+        """Send the pieces of this turn; returns their size. Raises OSError when the client is gone."""
         pieces = self.pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
+        size = len(data)
+        if self._encrypt is not None:
+            data = self._encrypt(data)
         if self._kept:
             self._kept.append(data)
             self.queued += len(data)
-            return 0
+            return size
         try:
             sent = self._send(data)
-        except BLOCKED:
+        except BlockingIOError:
             sent = 0
-        if sent == len(data):
-            return sent
-        self._kept.append(data)
-        self._offset = sent
-        self.queued = len(data) - sent
-        # One call takes a TLS record of 16 KiB, although the socket may take more.
-        return sent + self.drain() if self._tls and sent else sent
+        if sent != len(data):
+            self._kept.append(data)
+            self._offset = sent
+            self.queued = len(data) - sent
+        return size
 
     def drain(self) -> int:
         """Send what was kept; returns the number of bytes sent. Raises OSError when the client is gone."""
@@ -53,19 +52,17 @@ class Output:
         while self._kept and total < _AT_ONCE:
             if len(self._kept) > 1 and len(self._kept[0]) - self._offset < _JOIN:
                 self._join()
-            # A TLS write that had to wait is tried again with the same leading bytes, and never with fewer.
             try:
                 sent = self._send(memoryview(self._kept[0])[self._offset :])
-            except BLOCKED:
+            except BlockingIOError:
                 break
             total += sent
             self.queued -= sent
             self._offset += sent
-            if self._offset == len(self._kept[0]):
-                self._kept.popleft()
-                self._offset = 0
-            elif not self._tls:
+            if self._offset < len(self._kept[0]):
                 break
+            self._kept.popleft()
+            self._offset = 0
         return total
 
     def discard(self) -> None:

@@ -26,6 +26,8 @@ LINGER = 0.001
 # Seconds between two looks for what has timed out.
 SWEEP_INTERVAL = 0.25
 _EVENTS_AT_ONCE = 512
+# Why everything is closed at last.
+STOPPED = "the proxy ends"
 
 
 class Handler(Protocol):
@@ -131,7 +133,7 @@ class Relay:
                     self.turn()
         finally:
             for handler in list(self.handlers.values()):
-                handler.close("the proxy ends")
+                handler.close(STOPPED)
             self._epoll.close()
             os.close(self._wake)
 

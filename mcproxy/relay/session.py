@@ -5,12 +5,11 @@ client to read, for a link that is busy sending, or for a link of its own. Whate
 `ready` list, and `resume` goes on with the bytes that it kept.
 """
 
-import socket
-
 from mcproxy.relay.downstream import READ, Downstream
 from mcproxy.relay.interfaces import Links, Observer, Parser, SessionLimits
 from mcproxy.relay.link import UNSENT_LIMIT, Link
-from mcproxy.relay.poller import Relay
+from mcproxy.relay.poller import STOPPED, Relay
+from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.requests import Local, Request
 
@@ -25,7 +24,7 @@ class Session(Downstream):
     """One client. It is its own sink: the replies of its requests are delivered to it."""
 
     def __init__(
-        self, relay: Relay, connection: socket.socket, links: Links, limits: SessionLimits, observer: Observer
+        self, relay: Relay, connection: Connection, links: Links, limits: SessionLimits, observer: Observer
     ) -> None:
         super().__init__(relay, connection, limits)
         self.largest_value = 0
@@ -51,7 +50,7 @@ class Session(Downstream):
         self._relay.register(self._descriptor, self, READ)
         if data:
             self._process(data)
-        if not self.closed and not self._paused:
+        if not self.closed and self._has_pending():
             self._read_more()
         self._relay.settle()
 
@@ -172,10 +171,10 @@ class Session(Downstream):
     def _caught_up(self) -> None:
         """All the input that was kept has been dealt with."""
         if self._draining:
-            self._finish("the proxy ends")
+            self._finish(STOPPED)
             return
         self._listen()
-        if self._hung_up or (self._pending is not None and self._pending() > 0):
+        if self._hung_up or self._has_pending():
             self._readable()
 
     def _widen(self) -> None:
@@ -222,7 +221,7 @@ class Session(Downstream):
         """The proxy stops: answer what was received, then close. To be followed by the relay's `settle`."""
         self._draining = True
         if not self._paused:
-            self._finish("the proxy ends")
+            self._finish(STOPPED)
 
     def _end(self) -> None:
         if not self._refused:

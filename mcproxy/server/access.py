@@ -1,7 +1,6 @@
 """Who may do what: the grants of the configuration, by connection or user, compiled when first needed."""
 
 import socket
-import ssl
 import struct
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from mcproxy.config.schema import Listener, Settings
 from mcproxy.policy.allowlist import AddressTable
 from mcproxy.policy.grants import Role, Ruleset
 from mcproxy.policy.keys import KeySet
+from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.server.tls import certificate_names
 from mcproxy.wire.binary import BinaryRules
 from mcproxy.wire.outcome import WireLimits
@@ -28,9 +28,9 @@ class Peer:
     gid: int
 
 
-def unix_peer(connection: socket.socket) -> Peer:
+def unix_peer(connection: Connection) -> Peer:
     """Raises OSError."""
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    raw = socket_of(connection).getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Peer(*_CREDENTIALS.unpack(raw))
 
 
@@ -58,7 +58,7 @@ class Access:
         self._text_rules: dict[frozenset[str], TextRules] = {}
         self._binary_rules: dict[frozenset[str], BinaryRules] = {}
 
-    def identify(self, listener: Listener, connection: socket.socket, address: str | None) -> Principal | None:
+    def identify(self, listener: Listener, connection: Connection, address: str | None) -> Principal | None:
         """Who this is by the connection alone; None if that says nothing that a grant names. Raises OSError.
 
         A certificate says more than an address, so it is asked first. `default_roles` are nobody's here: a stranger
@@ -67,11 +67,11 @@ class Access:
         methods = listener.authentication
         if "none" in methods:
             return ANONYMOUS
-        if "certificate" in methods and isinstance(connection, ssl.SSLSocket):
+        if "certificate" in methods and isinstance(connection, Secured):
             for name in certificate_names(connection):
                 if (principal := self._certificates.get(name)) is not None:
                     return principal
-        if "peer" in methods and connection.family == socket.AF_UNIX:
+        if "peer" in methods and socket_of(connection).family == socket.AF_UNIX:
             peer = unix_peer(connection)
             for uid, gid, principal in self._peers:
                 if uid in (None, peer.uid) and gid in (None, peer.gid):

@@ -18,6 +18,7 @@ from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
+from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
 from mcproxy.server.access import unix_peer
 from mcproxy.server.admission import Place
@@ -36,7 +37,7 @@ _LOGIN_READ = 4096
 _ANSWER_SECONDS = 0.2
 
 
-class Connection:
+class Client:
     """One accepted connection. `address` is its canonical source address, None for a unix socket."""
 
     def __init__(
@@ -44,7 +45,7 @@ class Connection:
     ) -> None:
         self._server = server
         self._listener = listener
-        self._connection = connection
+        self._connection: Connection = connection
         self._place = place
         self._address = address
         self._principal: Principal | None = None
@@ -61,9 +62,9 @@ class Connection:
     async def _until_session(self, received: bytes) -> None:
         settings = self._listener.settings
         with self._deadline() as scope:
-            context = self._listener.context
-            if context is not None and not isinstance(self._connection, ssl.SSLSocket):
-                self._connection = await handshake(self._connection, context)
+            context, connection = self._listener.context, self._connection
+            if context is not None and not isinstance(connection, Secured):
+                self._connection = await handshake(connection, context)
             if not received:
                 self._principal = self._server.access.identify(settings, self._connection, self._address)
             if self._principal is None:
@@ -185,7 +186,7 @@ class Connection:
             **self._fields,
         )
 
-    def log_in_again(self, session: Session, connection: socket.socket, data: bytes) -> None:
+    def log_in_again(self, session: Session, connection: Connection, data: bytes) -> None:
         """The client started another login: until it has succeeded, nobody is logged in."""
         self._session_ended(session, "logs in again")
         self._principal = None
@@ -208,7 +209,7 @@ class Connection:
         self._session_ended(session, reason)
         self._place.release()
 
-    def linger(self, session: Session, connection: socket.socket, reason: str) -> None:
+    def linger(self, session: Session, connection: Connection, reason: str) -> None:
         """The session is over, and the client is to see why."""
         self._session_ended(session, reason)
         self._server.start_soon(self._close_gently)
@@ -249,7 +250,7 @@ class Connection:
             self._close()
 
     def _close(self) -> None:
-        self._connection.close()
+        socket_of(self._connection).close()
         self._place.release()
 
 

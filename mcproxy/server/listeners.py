@@ -8,7 +8,7 @@ import trio
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.policy.allowlist import canonical_address
-from mcproxy.server.connection import Connection
+from mcproxy.server.connection import Client
 from mcproxy.server.state import ListenerState, ServerState
 
 log = get_logger()
@@ -64,7 +64,7 @@ def _admit(server: ServerState, listener: ListenerState, connection: socket.sock
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     log.debug("connection_accepted", listener=listener.name, source=address or "unix")
-    server.start_soon(Connection(server, listener, connection, address, place).run)
+    server.start_soon(Client(server, listener, connection, address, place).run)
 
 
 def _refuse(

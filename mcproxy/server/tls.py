@@ -1,12 +1,13 @@
 """TLS towards clients: a context of modern suites, and the handshake on a non-blocking socket."""
 
+import errno
 import socket
 import ssl
 from typing import cast
 
-import trio
-
 from mcproxy.config.schema import ListenerTls
+from mcproxy.relay.secured import RECEIVE_SIZE, Secured
+from mcproxy.server.streams import receive, send_plain
 
 # RFC 9325 section 4.2: forward secrecy and authenticated encryption only. CPython's default still offers CBC suites.
 TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -31,32 +32,24 @@ def server_context(settings: ListenerTls) -> ssl.SSLContext:
     return context
 
 
-async def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+async def handshake(connection: socket.socket, context: ssl.SSLContext) -> Secured:
     """The TLS connection over a non-blocking socket. Raises OSError (ssl.SSLError is one) if it doesn't come about."""
-    # server_side wraps without any bytes moving; the socket given is detached.
-    secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-    try:
-        while True:
-            try:
-                secured.do_handshake()
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(secured)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(secured)
-            else:
-                return secured
-    except BaseException:
-        secured.close()
-        raise
+    secured = Secured(connection, context)
+    while True:
+        done, data = secured.handshake()
+        await send_plain(connection, data)
+        if done:
+            return secured
+        received = await receive(connection, RECEIVE_SIZE)
+        if not received:
+            raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
+        secured.feed(received)
 
 
-def certificate_names(connection: ssl.SSLSocket) -> list[str]:
+def certificate_names(connection: Secured) -> list[str]:
     """The names of the verified client certificate: its subject alternative names of type URI, DNS and email.
 
     RFC 5280 section 4.2.1.6. Empty without a certificate. The subject is not a name here: what it says is free text.
     """
-    certificate = connection.getpeercert()
-    if not certificate:
-        return []
-    names = cast(tuple[tuple[str, str], ...], certificate.get("subjectAltName", ()))
+    names = cast(tuple[tuple[str, str], ...], connection.certificate().get("subjectAltName", ()))
     return [value for kind, value in names if kind in ("URI", "DNS", "email")]

@@ -10,6 +10,7 @@ import trio
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import Metrics, UpstreamFailure
+from mcproxy.relay.poller import STOPPED
 
 log = get_logger()
 
@@ -63,6 +64,9 @@ class UpstreamLog:
     def link_lost(self, protocol: str, reason: str) -> None:
         """A link that was in service is gone."""
         self._metrics.link_closed(protocol)
+        if reason == STOPPED:
+            log.info("upstream_link_closed", protocol=protocol)
+            return
         self._metrics.upstream_failed(_failure(reason))
         log.warning("upstream_link_lost", protocol=protocol, reason=reason)
 

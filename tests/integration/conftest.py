@@ -15,8 +15,10 @@ import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.configuration import configuration
+from tests.support.fake_upstream import FakeUpstream, honest_script
 from tests.support.memcached import Memcached
 from tests.support.proxy import Proxy
+from tests.support.serving import serves
 from tests.support.tap import Tap
 
 _numbers = itertools.count()
@@ -101,3 +103,36 @@ def ends_well(program: Proxy, tap: Tap) -> None:
         assert answer == expected, f"{answer!r}\n{connection}\n{program}"
         connection.in_step()
     tap.recording.check()
+
+
+UPSTREAM_TIMEOUT = 0.4
+"""Seconds that the program behind a faulty upstream waits for a reply."""
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as upstream:
+        yield upstream
+    upstream.recording.check()
+
+
+@pytest.fixture(scope="module")
+def started(start_proxy: StartProxy, faulty: FakeUpstream) -> Proxy:
+    """One link a protocol, so that all clients share it."""
+    return start_proxy(faulty.address, upstream={"links": 1, "timeout": f"{UPSTREAM_TIMEOUT}s"})
+
+
+@pytest.fixture
+def behind(started: Proxy, faulty: FakeUpstream) -> Iterator[Proxy]:
+    """The program in front of the faulty upstream, which is honest at the beginning and again at the end."""
+    faulty.script = honest_script
+    faulty.store.clear()
+    faulty.store[b"app:a"] = b"value of a"
+    faulty.store[b"app:b"] = b"value of b"
+    faulty.recording.forget()
+    serves(started)
+    yield started
+    faulty.script = honest_script
+    started.close_connections()
+    serves(started)
+    faulty.recording.check()

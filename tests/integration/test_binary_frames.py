@@ -1,8 +1,6 @@
 """Binary frames (cases 20 to 25): only well-formed packets with known opcodes and plain keys reach memcached."""
 
-import select
 import struct
-import time
 
 import pytest
 
@@ -10,6 +8,7 @@ from tests.support import packets
 from tests.support.conversation import Connection
 from tests.support.cutting import WAYS, cuts, listener_for
 from tests.support.packets import packet
+from tests.support.pressure import push_until_refused
 from tests.support.processes import resident_bytes
 from tests.support.proxy import Proxy
 from tests.support.tap import Tap
@@ -249,15 +248,3 @@ def test_a_hundred_thousand_quiet_gets(proxy: Proxy) -> None:
         answer = connection.response()
         assert (answer.opcode, answer.opaque) == (packets.NOOP, packets.IN_STEP)
         assert resident_bytes(proxy.pid) - before < 16 * MIB
-
-
-def push_until_refused(connection: Connection, data: bytes, quiet: float = 0.5) -> int:
-    """Send without reading until nothing more is taken for `quiet` seconds; returns how many bytes were."""
-    taken = 0
-    connection.socket.setblocking(False)
-    deadline = time.monotonic() + 30
-    while taken < len(data) and select.select([], [connection.socket], [], quiet)[1]:
-        taken += connection.socket.send(data[taken : taken + (1 << 16)])
-        assert time.monotonic() < deadline, "the other side takes bytes without end"
-    connection.socket.settimeout(10)
-    return taken

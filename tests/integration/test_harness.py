@@ -10,9 +10,10 @@ import pytest
 
 from tests.support import packets
 from tests.support.canonical import NotCanonical, Stream
-from tests.support.conversation import CLIENT_ERROR, Connection, everything_within, play
+from tests.support.conversation import CLIENT_ERROR, Connection, play
 from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
 from tests.support.memcached import Memcached
+from tests.support.sockets import everything_within
 from tests.support.tap import Tap
 
 CANONICAL = [

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.conftest import StartProxy
-from tests.integration.test_binary_frames import push_until_refused
 from tests.support import packets
 from tests.support.configuration import PASSWORDS
 from tests.support.conversation import Connection, play
 from tests.support.memcached import Memcached
 from tests.support.packets import packet
+from tests.support.pressure import push_until_refused, push_until_refused_tls
 from tests.support.processes import open_descriptors, processor_seconds, processor_share, resident_bytes
 from tests.support.proxy import Proxy, token
 from tests.support.waiting import eventually
@@ -69,17 +69,6 @@ def paused(program: Proxy, listener: str) -> Connection:
     assert connection.line() == b"STORED\r\n"
     push_until_refused_tls(connection, GET * 40_000)
     return connection
-
-
-def push_until_refused_tls(connection: Connection, data: bytes) -> None:
-    """As push_until_refused, for any connection: a send that is still waiting after half a second is refused."""
-    connection.socket.settimeout(0.5)
-    try:
-        for start in range(0, len(data), 1 << 14):
-            connection.socket.sendall(data[start : start + (1 << 14)])
-    except TimeoutError:
-        return
-    pytest.fail("the proxy took everything although nobody read")
 
 
 @pytest.mark.parametrize("listener", LISTENERS)

@@ -249,19 +249,3 @@ def shown(data: bytes, limit: int = 300) -> str:
     """Bytes as a person reads them; long runs are cut."""
     cut = f"... ({len(data)} bytes)" if len(data) > limit else ""
     return repr(bytes(data[:limit]))[2:-1].replace("\\n", "\\n\u240a").removesuffix("\u240a") + cut
-
-
-def everything_within(connection: socket.socket, quiet: float) -> bytes:
-    """What comes until nothing has come for `quiet` seconds: for showing that nothing comes at all."""
-    data = b""
-    deadline = time.monotonic() + quiet
-    while (left := deadline - time.monotonic()) > 0 and select.select([connection], [], [], left)[0]:
-        try:
-            part = connection.recv(1 << 16)
-        except (ConnectionResetError, ssl.SSLError):
-            break
-        if not part:
-            break
-        data += part
-        deadline = time.monotonic() + quiet
-    return data

@@ -34,6 +34,11 @@ def honest_script(frame: Frame, honest: bytes) -> Sequence[Action]:
     return [honest]
 
 
+def on(verb: str, *actions: Action) -> Callable[[Frame, bytes], Sequence[Action]]:
+    """The script that does `actions` at requests of this verb and is honest otherwise."""
+    return lambda frame, honest: actions if frame.verb == verb else [honest]
+
+
 class FakeUpstream:
     """Listens on a port of 127.0.0.1; `script` may be changed at any time, `recording` holds what arrived."""
 

@@ -1,7 +1,9 @@
 """What the kernel knows of a socket's other end, so that a test can wait for it instead of sleeping."""
 
 import fcntl
+import select
 import socket
+import ssl
 import struct
 import time
 from pathlib import Path
@@ -46,3 +48,19 @@ def _unread_tcp(sender: socket.socket) -> int:
             elif (local, remote) == (mine, theirs):
                 total += sending
     return total
+
+
+def everything_within(connection: socket.socket, quiet: float) -> bytes:
+    """What comes until nothing has come for `quiet` seconds: for showing that nothing comes at all."""
+    data = b""
+    deadline = time.monotonic() + quiet
+    while (left := deadline - time.monotonic()) > 0 and select.select([connection], [], [], left)[0]:
+        try:
+            part = connection.recv(1 << 16)
+        except (ConnectionResetError, ssl.SSLError):
+            break
+        if not part:
+            break
+        data += part
+        deadline = time.monotonic() + quiet
+    return data

@@ -8,6 +8,7 @@ import contextlib
 import select
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from mcproxy.policy.grants import CLASSES, Role, Ruleset
@@ -54,7 +55,7 @@ class End:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.connection.setblocking(False)
-        self.unsent = b""
+        self.unsent = memoryview(b"")
         self.ended = False
         """The other side has closed in good order, or reset."""
 
@@ -64,7 +65,8 @@ class End:
 
     def push(self, data: bytes = b"") -> None:
         """Send as much as the socket takes, and keep the rest for the next call."""
-        self.unsent += data
+        if data:
+            self.unsent = memoryview(bytes(self.unsent) + data)
         with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             while self.unsent:
                 self.unsent = self.unsent[self.connection.send(self.unsent) :]
@@ -290,22 +292,32 @@ class Store:
         self.upstream = upstream
         self.sizes = sizes
         self.asked: list[bytes] = []
+        # Keys to be answered, and where a line ends: large values are made only when they can be sent.
+        self._owed: deque[bytes | None] = deque()
         self._received = b""
 
     def serve(self) -> bool:
         """Answer what has come, as far as the socket takes it; True if there was anything to do."""
         received = self.upstream.receive()
         *lines, self._received = (self._received + received).split(b"\r\n")
-        replies = []
         for line in lines:
             _, *keys = line.split(b" ")
             self.asked += keys
-            replies += [value_block(key, self.sizes[key]) for key in keys if key in self.sizes]
-            replies.append(b"END\r\n")
+            self._owed.extend(key for key in keys if key in self.sizes)
+            self._owed.append(None)
         before = len(self.upstream.unsent)
-        reply = b"".join(replies)
-        self.upstream.push(reply)
-        return bool(received) or len(self.upstream.unsent) != before + len(reply)
+        self.upstream.push()
+        done = bool(received) or len(self.upstream.unsent) != before
+        while self._owed and not self.upstream.unsent:
+            replies = []
+            size = 0
+            while self._owed and size < 100_000:
+                key = self._owed.popleft()
+                replies.append(b"END\r\n" if key is None else value_block(key, self.sizes[key]))
+                size += len(replies[-1])
+            self.upstream.push(b"".join(replies))
+            done = True
+        return done
 
 
 def value_block(key: bytes, size: int) -> bytes:

@@ -40,7 +40,7 @@ def test_a_slow_reader_of_a_thousand_large_values(play: Play) -> None:
     play.sweep(STALL - 1)
     assert play.end(slow) is None
     play.sweep(STALL + 1)
-    assert play.end(slow) == "stalled"
+    assert play.end(slow) == "takes no replies"
     assert play.end(other) is None
     assert play.relay.held == 0
 
@@ -115,7 +115,6 @@ def test_small_values_do_not_prepare_a_flood_of_large_ones(play: Play) -> None:
         most = max(most, play.relay.held)
         if most > play.total_buffer // 2:
             break
-    upstream.unsent = b""
     assert most < play.total_buffer // 2, "one client alone takes most of the memory that all may have"
 
 
@@ -236,7 +235,7 @@ def test_an_unfinished_frame_is_waited_for_only_so_long(play: Play, beginning: b
     play.sweep(STALL - 1)
     assert play.end(client) is None
     play.sweep(STALL + 1)
-    assert play.end(client) == "stalled"
+    assert play.end(client) == "leaves a request unfinished"
     assert play.end(idle) is None, "silence between requests is nothing bad"
 
 
@@ -245,15 +244,15 @@ def test_a_frame_that_trickles_in_is_not_waited_for_for_ever(play: Play) -> None
     client = play.client()
     client.send(b"set k 0 0 1000000\r\n")
     play.run()
-    step = STALL * 0.9
-    # The relay's own clock is the real one: tell it of the time that passes by making the session older.
-    for _ in range(20):
+    times = 0
+    while play.end(client) is None and times < 20:
+        times += 1
         client.send(b"v")
         play.run()
-        _age(client, step)
-        play.relay.sweep(play.relay.now)
-        play.run()
-    assert play.end(client) == "stalled", "a byte every 27 s held it for 9 minutes"
+        _age(client, STALL * 0.9)
+        play.sweep(0)
+    assert play.end(client) == "leaves a request unfinished"
+    assert times > 1, "a byte now and then is something"
 
 
 def test_a_large_body_that_keeps_coming_is_not_stalled(play: Play) -> None:
@@ -306,6 +305,19 @@ def test_a_client_that_is_reading_is_not_idle(play: Play) -> None:
         _age(client, 2.0, stalled=False)
         play.sweep(0)
     assert play.end(client) is None, f"closed as {play.end(client)!r} while it reads"
+    while not play.quiet() or client.receive():
+        play.run()
+    play.sweep(0)
+    assert play.end(client) is None, f"closed as {play.end(client)!r} at the moment it had read all"
+
+
+def test_a_big_body_is_swallowed_however_old_the_session_is(play: Play) -> None:
+    client = play.client(value=1000)
+    _age(client, 100 * STALL)
+    client.send(b"set k 0 0 2000000\r\n" + b"x" * 10_000)
+    play.run()
+    play.sweep(0)
+    assert play.end(client) is None, play.end(client)
 
 
 def test_a_big_body_is_swallowed_without_being_kept(play: Play) -> None:
@@ -466,6 +478,27 @@ def test_what_was_sent_before_the_client_closed_a_unix_socket_is_not_lost(play: 
     assert came == frames.replace(b" noreply", b"")
 
 
+@pytest.mark.parametrize("waiting_for", ["its reader", "upstream"])
+def test_a_client_that_hangs_up_with_replies_queued_is_forgotten(play: Play, waiting_for: str) -> None:
+    """It reads all that the kernel holds, and closes a unix socket before the proxy can send the rest."""
+    upstream = play.upstream()
+    store = Store(upstream, BIG | {b"medium": 300_000})
+    client = play.client()
+    client.send(b"get big1 big2 big3\r\n" if waiting_for == "its reader" else b"get medium\r\n")
+    while store.serve() or not play.quiet():
+        play.run()
+    client.send(b"get later\r\n" * (100 if waiting_for == "upstream" else 1))
+    play.run()
+    assert play.relay.held > 0
+    client.receive()
+    client.close()
+    while store.serve() or not play.quiet():
+        play.run()
+    play.sweep(100 * STALL)
+    assert play.end(client) is not None, "nobody will ever end it"
+    assert play.relay.held == 0
+
+
 @pytest.mark.parametrize("take", [1, 10, 1000])
 def test_pipelines_larger_than_the_window_arrive_whole_and_in_order(play: Play, take: int) -> None:
     upstream = play.upstream()
@@ -484,7 +517,12 @@ def test_pipelines_larger_than_the_window_arrive_whole_and_in_order(play: Play, 
         upstream.send(b"".join(line.split()[1][1:] + b"\r\n" for line in data.splitlines()))
     assert most <= take
     assert came == b"".join(b"incr k%d 1\r\n" % number for number in numbers)
-    assert client.receive() == b"".join(b"%d\r\n" % number for number in numbers)
+    heard = client.receive()
+    # The kernel counts small replies by the buffers that they take, so they don't all fit at once.
+    while not play.quiet():
+        play.run()
+        heard += client.receive()
+    assert heard == b"".join(b"%d\r\n" % number for number in numbers)
 
 
 def test_a_hundred_thousand_quiet_gets_then_noop(play: Play) -> None:

@@ -1,0 +1,123 @@
+"""A TLS connection over a non-blocking socket, through memory buffers.
+
+`ssl.SSLSocket` would do, but OpenSSL reads a record's header and body by a system call each and writes one record of
+16 KiB a call. Here the socket is read and written as if it were plain, 64 KiB at a time, and OpenSSL works on memory: a
+system call less for each request, and a fraction of them for pipelines and large values. Nor can a write have to wait
+for a read, so what is queued towards a client is plain bytes, whether they are encrypted or not.
+"""
+
+import contextlib
+import socket
+import ssl
+
+RECEIVE_SIZE = 64 * 1024
+# What one read returns at most: a TLS record (RFC 8446 section 5.1).
+_RECORD = 16 * 1024
+
+
+class Secured:
+    """The server's side of TLS. After `handshake` returned True, `receive` and `encrypt` carry the data.
+
+    `ended`: the client has said goodbye, though the end of the stream may not have come yet.
+    """
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        self.socket = connection
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._receive = connection.recv
+        self._feed = self._incoming.write
+        self._read = self._tls.read
+        self._write = self._tls.write
+        self._take = self._outgoing.read
+        self.ended = False
+
+    def handshake(self) -> tuple[bool, bytes]:
+        """One step: whether it is done, and bytes to send first. Before the next, `feed` more. Raises ssl.SSLError."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False, self._take()
+        except ssl.SSLError:
+            # The alert that tells the client why.
+            with contextlib.suppress(OSError):
+                self.socket.send(self._take())
+            raise
+        return True, self._take()
+
+    def feed(self, data: bytes) -> None:
+        """What the socket received during the handshake."""
+        self._feed(data)
+
+    @property
+    def pending(self) -> bool:
+        """Whether `receive` has something without the socket's being readable."""
+        return self._incoming.pending > 0 or self.ended
+
+    def receive(self, size: int) -> bytes:
+        """All that can be had now; empty at the end. Raises BlockingIOError, or OSError if the connection is broken."""
+        if self.ended:
+            return b""
+        if not self._incoming.pending:
+            data = self._receive(size)
+            if not data:
+                # The end of the stream ends the connection, with a goodbye or without: an unfinished frame is dropped.
+                return b""
+            self._feed(data)
+        try:
+            first = self._read(_RECORD)
+        except ssl.SSLWantReadError:
+            self._answer()
+            raise BlockingIOError from None
+        if not self._incoming.pending:
+            if not first:
+                self.ended = True
+            return first
+        return self._receive_more(first)
+
+    def _receive_more(self, first: bytes) -> bytes:
+        parts = []
+        part = first
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while part:
+                parts.append(part)
+                part = self._read(_RECORD)
+            self.ended = True
+        self._answer()
+        return b"".join(parts)
+
+    def _answer(self) -> None:
+        """Send what TLS itself has to say (the answer to a key update); it is small, and lost if the socket is full."""
+        if self._outgoing.pending:
+            self.socket.send(self._take())
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The records that carry `data`. Raises OSError after the client's goodbye or on a broken connection."""
+        size = len(data)
+        written = self._write(data)
+        if written < size:
+            view = memoryview(data)
+            while written < size:
+                written += self._write(view[written:])
+        return self._take()
+
+    def goodbye(self) -> None:
+        """Tell the client that the connection ends here (close_notify), if the socket takes it at once."""
+        with contextlib.suppress(OSError, ValueError):
+            # Raises, as the client's own goodbye has mostly not come yet; ours is written by then.
+            self._tls.unwrap()
+        with contextlib.suppress(OSError):
+            self.socket.send(self._take())
+
+    def certificate(self) -> dict[str, object]:
+        """The verified certificate of the client, as ssl.SSLSocket.getpeercert has it; empty without one."""
+        return dict(self._tls.getpeercert() or {})
+
+
+Connection = socket.socket | Secured
+
+
+def socket_of(connection: Connection) -> socket.socket:
+    """The socket underneath."""
+    return connection.socket if isinstance(connection, Secured) else connection
