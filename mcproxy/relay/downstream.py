@@ -21,7 +21,10 @@ class Downstream:
     def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits) -> None:
         self.held = 0
         self.closed = False
+        # Answers that are still to come, counted down by the link.
+        self.in_flight = 0
         self._relay = relay
+        self._traffic = relay.traffic
         self._connection = connection
         self._socket = socket_of(connection)
         self._descriptor = self._socket.fileno()
@@ -60,6 +63,9 @@ class Downstream:
 
     def on_events(self, events: int) -> None:
         """Read, write, or give up."""
+        if events == READ and not self._paused and not self._finishing:
+            self._readable()
+            return
         if events & GONE and not (events & READ and self._events & READ):
             self._gone(events)
             return
@@ -77,7 +83,10 @@ class Downstream:
         else:
             # Hang-ups can't be masked: without its descriptor the session goes on by itself, not by events.
             self._hung_up = True
-            self._relay.unregister(self._descriptor)
+            self._relay.mute(self._descriptor)
+            self._output.discard()
+            self._account()
+            self._make_ready()
 
     def _readable(self) -> None:
         try:
@@ -90,16 +99,16 @@ class Downstream:
         if not data:
             self._finish("closed by the client")
             return
-        relay = self._relay
-        relay.traffic.downstream_received += len(data)
-        self._active = relay.now
-        if self._input.empty:
+        self._traffic.downstream_received += len(data)
+        self._active = self._relay.now
+        stored = self._input
+        if not stored.kept and not stored.to_swallow:
             self._process(data)
         else:
-            whole = self._input.add(data)
+            whole = stored.add(data)
             self._account()
             if whole and not self.closed:
-                self._process(self._input.take())
+                self._process(stored.take())
         if (self._hung_up or (self._secured is not None and self._secured.ended)) and not self.closed:
             self._read_more()
 
@@ -125,13 +134,14 @@ class Downstream:
         if self.closed:
             self._output.discard()
             return
-        before = self._output.queued
+        output = self._output
+        before = output.queued
         try:
-            self._relay.traffic.downstream_sent += self._output.flush()
+            self._traffic.downstream_sent += output.flush()
         except OSError:
             self.close("connection reset")
             return
-        if self._output.queued or before:
+        if output.queued or before:
             self._queue_changed(before)
         elif self._finishing or self._paused:
             self._make_ready()
@@ -144,7 +154,7 @@ class Downstream:
             self.close("connection reset")
             return
         if sent:
-            self._stalled_since = self._relay.now
+            self._stalled_since = self._active = self._relay.now
         self._queue_changed(before)
 
     def _queue_changed(self, before: int) -> None:
@@ -186,7 +196,7 @@ class Downstream:
 
     def _account(self) -> None:
         """Tell the relay how many bytes are kept; it may close whoever keeps most."""
-        size = self._input.size + self._output.queued
+        size = len(self._input.kept) + self._output.queued
         if size != self.held:
             self._relay.hold(self, size - self.held)
 
@@ -197,10 +207,10 @@ class Downstream:
         if self._output.queued:
             if stalled > limits.stall_timeout:
                 self.close("takes no replies")
-        elif not self._input.empty and not self._paused:
+        elif (self._input.kept or self._input.to_swallow) and not self._paused:
             if now - self._active > limits.stall_timeout or stalled > FRAME_STALLS * limits.stall_timeout:
                 self.close("leaves a request unfinished")
-        elif limits.idle_timeout and now - self._active > limits.idle_timeout and not self._paused:
+        elif limits.idle_timeout and now - self._active > limits.idle_timeout and not self.in_flight:
             self.close("idle")
 
     def close(self, reason: str) -> None:

@@ -31,10 +31,13 @@ class Link:
         self.held = 0
         self.waiting: deque[Request] = deque()
         self.unsent = 0
+        # How many of the last in `waiting` upstream cannot have seen yet.
+        self._not_sent = 0
         self.closed = False
         # Ends once nothing is in flight any more.
         self.single_use = False
         self._relay = relay
+        self._counts = relay.traffic.requests
         self._connection = connection
         self._descriptor = connection.fileno()
         self._timeout = timeout
@@ -53,20 +56,25 @@ class Link:
         """Send a request at the end of the turn."""
         if request.local:
             self.waiting.append(request)
+            self._not_sent += 1
             return
-        self._send_later(request, request.upstream)
-
-    def _send_later(self, request: Request, data: bytes) -> None:
-        relay = self._relay
+        data = self._encode(request)
+        if request.releases:
+            request.upstream = b""
+        self._not_sent += 1
         if not self.waiting:
-            self._progress = relay.now
+            self._progress = self._relay.now
         self.waiting.append(request)
         self._outgoing.append(data)
         self.unsent += len(data)
-        relay.traffic.requests[request.count] += request.cost
+        self._counts[request.count] += request.cost
         if not self._to_flush:
             self._to_flush = True
-            relay.links_to_flush.append(self)
+            self._relay.links_to_flush.append(self)
+
+    def _encode(self, request: Request) -> bytes:
+        """What goes up for a request."""
+        return request.upstream
 
     def on_events(self, events: int) -> None:
         """Read, or write what could not be written."""
@@ -94,6 +102,7 @@ class Link:
             return
         self._relay.traffic.upstream_sent += sent
         self.unsent -= sent
+        self._not_sent = 0
         if sent == len(data):
             self._outgoing.clear()
         else:
@@ -124,22 +133,27 @@ class Link:
         position = 0
         size = len(data)
         waiting = self.waiting
+        # What came before a request was sent is not its reply.
+        answerable = len(waiting) - self._not_sent
         try:
             while waiting:
                 request = waiting[0]
-                if position == size and not request.local:
+                if not request.local and (position == size or answerable <= 0):
                     break
                 position = request.take(data, position)
                 if not request.done:
                     break
                 waiting.popleft()
+                answerable -= 1
                 if request.lookups:
                     traffic.lookups += request.lookups
                     traffic.hits += request.hits
-                request.sink.finished(request)
+                sink = request.sink
+                sink.in_flight -= request.cost
+                sink.finished(request)
                 if self.closed:
                     return
-            if position < size and not waiting:
+            if position < size and answerable <= 0:
                 raise OutOfStep("bytes that answer no request")
         except OutOfStep as error:
             self.close(f"out of step: {error}")
@@ -167,6 +181,7 @@ class Link:
         waiting, self.waiting = self.waiting, deque()
         for request in waiting:
             request.fail(answer)
+            request.sink.in_flight -= request.cost
             request.sink.finished(request)
         self._relay.ready.extend(self._stalled)
         self._on_lost(reason)
@@ -183,10 +198,6 @@ class BinaryLink(Link):
         super().__init__(relay, connection, timeout, on_lost)
         self._opaque = 0
 
-    def submit(self, request: Request) -> None:
-        """Send a request at the end of the turn, under the link's own opaque."""
-        if request.local:
-            self.waiting.append(request)
-            return
+    def _encode(self, request: Request) -> bytes:
         self._opaque = (self._opaque + 1) & 0xFFFFFFFF
-        self._send_later(request, request.packet(self._opaque))
+        return request.packet(self._opaque)

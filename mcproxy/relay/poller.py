@@ -46,14 +46,14 @@ class Handler(Protocol):
         """Give the descriptor up."""
 
 
-class Flushable(Protocol):
+class Flushable(Handler, Protocol):
     """Something with bytes to send at the end of the turn."""
 
     def flush(self) -> None:
         """Send them."""
 
 
-class Resumable(Protocol):
+class Resumable(Handler, Protocol):
     """Something that can go on without an event."""
 
     def resume(self) -> None:
@@ -80,6 +80,7 @@ class Relay:
         self._on_error = on_error
         self._epoll = select.epoll()
         self._busy = 0
+        self._muted: set[int] = set()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
 
@@ -95,7 +96,15 @@ class Relay:
     def unregister(self, descriptor: int) -> None:
         """Give a descriptor up, before it is closed."""
         if self.handlers.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            if descriptor in self._muted:
+                self._muted.remove(descriptor)
+            else:
+                self._epoll.unregister(descriptor)
+
+    def mute(self, descriptor: int) -> None:
+        """No more events for a descriptor, hang-ups neither; it is still swept."""
+        self._epoll.unregister(descriptor)
+        self._muted.add(descriptor)
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
@@ -170,17 +179,26 @@ class Relay:
         if self.links_to_flush:
             links, self.links_to_flush = self.links_to_flush, []
             for link in links:
-                link.flush()
+                try:
+                    link.flush()
+                except Exception as error:
+                    self._broken(link, error)
         if self.sessions_to_flush:
             sessions, self.sessions_to_flush = self.sessions_to_flush, []
             for session in sessions:
-                session.flush()
+                try:
+                    session.flush()
+                except Exception as error:
+                    self._broken(session, error)
 
     def sweep(self, now: float) -> None:
         """End what has timed out."""
         self.now = now
         for handler in list(self.handlers.values()):
-            handler.sweep(now)
+            try:
+                handler.sweep(now)
+            except Exception as error:
+                self._broken(handler, error)
         self.settle()
 
     async def _sweep_forever(self) -> None:
@@ -195,7 +213,7 @@ class Relay:
             try:
                 session.resume()
             except Exception as error:
-                self._on_error(error)
+                self._broken(session, error)
 
     def _broken(self, handler: Handler, error: Exception) -> None:
         self._on_error(error)

@@ -29,11 +29,11 @@ class Session(Downstream):
         super().__init__(relay, connection, limits)
         self.largest_value = 0
         self.parser: Parser
+        self._buffer = limits.buffer
         self._links = links
         self._observer = observer
+        # The link that all answers in flight come on.
         self._link: Link | None = None
-        # Answers that are still to come. All of them come on `_link`.
-        self._in_flight = 0
         self._window = min(FIRST_WINDOW, limits.pipeline)
         # The frame that ended the connection was refused, and the client is to see why.
         self._refused = False
@@ -56,18 +56,22 @@ class Session(Downstream):
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data` as long as that can go on, and keep the rest."""
-        if self._output.queued > self._limits.buffer or self._link_is_stalled():
+        if not self.in_flight:
+            # A session keeps its link while anything of it is in flight, or its replies could change places.
+            self._link = self._links.choose()
+        link = self._link
+        if self._output.queued > self._buffer or (link is not None and link.unsent > UNSENT_LIMIT and self._stalls()):
             self._wait(data, 0)
             return
-        if self.largest_value * self._window > self._limits.buffer:
-            self._window = max(1, self._limits.buffer // self.largest_value)
+        if self.largest_value * self._window > self._buffer:
+            self._window = max(1, self._buffer // self.largest_value)
         parser = self.parser
         position = 0
         size = len(data)
         for _ in range(FRAMES_AT_ONCE):
             if position >= size and not parser.cutting:
                 break
-            outcome = parser.next(data, position, self._window - self._in_flight)
+            outcome = parser.next(data, position, self._window - self.in_flight)
             if isinstance(outcome, Request):
                 position = parser.end
                 if outcome.private:
@@ -85,7 +89,8 @@ class Session(Downstream):
                 position = parser.end
                 if outcome.swallow:
                     if outcome.swallow > size - position:
-                        self._input.swallow(outcome.swallow - (size - position))
+                        self._input.to_swallow = outcome.swallow - (size - position)
+                        self._stalled_since = self._relay.now
                         return
                     position += outcome.swallow
             elif outcome is Pending.INCOMPLETE:
@@ -110,14 +115,11 @@ class Session(Downstream):
             self._account()
 
     def _submit(self, request: Request) -> None:
-        if not self._in_flight:
-            # A session keeps its link while anything of it is in flight, or its replies could change places.
-            self._link = self._links.choose()
         link = self._link
         if link is None or link.closed:
             request.fail(UNAVAILABLE)
             return
-        self._in_flight += request.cost
+        self.in_flight += request.cost
         link.submit(request)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -126,15 +128,14 @@ class Session(Downstream):
         if not refusal.reply:
             return
         link = self._link
-        if self._in_flight and link is not None and not link.closed:
-            self._in_flight += 1
+        if self.in_flight and link is not None and not link.closed:
+            self.in_flight += 1
             link.submit(Local(self, refusal.reply))
         else:
             self.deliver(refusal.reply)
 
     def finished(self, request: Request) -> None:
-        """A request has its answer."""
-        self._in_flight -= request.cost
+        """A request has its answer, and `in_flight` was counted down."""
         if request is self._private:
             self._private = None
             self._private_opening = False
@@ -150,9 +151,9 @@ class Session(Downstream):
         self._ready = False
         if self.closed:
             return
-        owing = self._in_flight or self._output.queued or self._output.pieces
+        owing = self.in_flight or self._output.queued or self._output.pieces
         if self._private is not None:
-            if not self._in_flight and not self._private_opening:
+            if not self.in_flight and not self._private_opening:
                 self._open_private(self._private)
         elif self._finishing:
             if not owing:
@@ -185,25 +186,27 @@ class Session(Downstream):
         """
         window = min(self._window * 2, self._limits.pipeline)
         if self.largest_value:
-            window = min(window, max(1, self._limits.buffer // self.largest_value))
+            window = min(window, max(1, self._buffer // self.largest_value))
             # Large values of long ago count for less.
             self.largest_value -= self.largest_value >> 4
         self._window = window
 
-    def _link_is_stalled(self) -> bool:
+    def _stalls(self) -> bool:
+        """Whether the link has to send first; it resumes the session then."""
         link = self._link
-        if link is None or link.unsent < UNSENT_LIMIT or link.closed:
+        if link is None or link.closed:
             return False
         link.wake_when_sent(self)
         return True
 
     def _open_private(self, request: Request) -> None:
         self._private_opening = True
-        self._in_flight += request.cost
+        self.in_flight += request.cost
 
         def ready(link: Link | None) -> None:
             if link is None:
                 request.fail(UNAVAILABLE)
+                self.in_flight -= request.cost
                 self.finished(request)
             else:
                 self._link = link

@@ -29,6 +29,7 @@ from mcproxy.server.listeners import accept_forever
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.tls import server_context
 from mcproxy.server.upstream import UpstreamLog, connector
+from mcproxy.wire.grammar import LINE_LENGTH
 
 log = get_logger()
 Addresses = dict[str, list[str]]
@@ -101,7 +102,7 @@ def _build(settings: Settings) -> ServerState:
     }
     users = Users({}) if settings.users_file is None else parse_users(settings.users_file.read_text("utf-8"))
     # Even a client whose values are all of the largest size, and who reads none, takes at most half of total_buffer.
-    pipeline = max(1, min(limits.pipeline, limits.total_buffer // (2 * limits.value)))
+    pipeline = max(1, min(limits.pipeline, limits.total_buffer // (2 * (limits.value + LINE_LENGTH))))
     state = ServerState(
         settings=settings,
         relay=relay,

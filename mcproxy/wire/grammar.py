@@ -56,7 +56,6 @@ is_uint64 = re.compile(UINT64).fullmatch
 # Any length that says where its data block ends, whatever the cap: a refused block can be swallowed.
 is_length = re.compile(decimal_at_most(LARGEST_LENGTH)).fullmatch
 
-# What memcached prints. A text after SERVER_ERROR is bounded so that a missing line end is found out.
-SERVER_ERROR = rb"SERVER_ERROR [\x20-\x7e]{0,256}\r\n"
-# 1.6.18 and later throw away the replies of earlier pipelined commands with this one (the newer append stray bytes).
-LOST_REPLIES = b"SERVER_ERROR out of memory writing get response"
+# What memcached prints, bounded so that a missing line end is found out. One text is no reply to anything: memcached
+# throws away the replies of earlier pipelined commands with it (and newer versions append stray bytes).
+SERVER_ERROR = rb"SERVER_ERROR (?!out of memory writing get response)[\x20-\x7e]{0,256}\r\n"

@@ -25,6 +25,7 @@ class Sink(Protocol):
     """Where the replies of one downstream connection go."""
 
     largest_value: int
+    in_flight: int
 
     def deliver(self, data: bytes) -> None:
         """Queue bytes for the client."""
@@ -33,7 +34,7 @@ class Sink(Protocol):
         """A reply ended in its middle after a part of it was delivered: the connection cannot go on."""
 
     def finished(self, request: "Request") -> None:
-        """The request has its whole reply, or has failed."""
+        """The request has its whole reply, or has failed; `in_flight` was counted down by its cost."""
 
 
 class Request:
@@ -49,6 +50,8 @@ class Request:
     local: ClassVar[bool] = False
     # Needs a link that no other client shares.
     private: ClassVar[bool] = False
+    # Has no use for `upstream` once it was sent; it may hold a large value.
+    releases: ClassVar[bool] = False
 
     def __init__(self, sink: Sink, upstream: bytes, cost: int, count: str) -> None:
         self.sink = sink
@@ -97,6 +100,7 @@ class LineRequest(Request):
     """A command that is answered by one line. `replies` matches the lines that its verb can have."""
 
     __slots__ = ("replies", "silent")
+    releases = True
 
     def __init__(self, sink: Sink, upstream: bytes, count: str, replies: "re.Pattern[bytes]", silent: bool) -> None:
         super().__init__(sink, upstream, 1, count)

@@ -7,6 +7,7 @@ this (R3), and it costs one `startswith` for a key that is found.
 """
 
 import re
+from collections.abc import Callable
 
 from mcproxy.wire import grammar
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, expect_more
@@ -15,56 +16,31 @@ _LENGTH = grammar.decimal_at_most(grammar.LARGEST_LENGTH)
 VALUE = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH))
 VALUE_WITH_CAS = re.compile(rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH, grammar.CAS_UNIQUE))
 SERVER_ERROR = re.compile(grammar.SERVER_ERROR)
+Matcher = Callable[..., "re.Match[bytes] | None"]
+END = b"END\r\n"
 SPACE = 0x20
 CARRIAGE_RETURN = 0x0D
 
 
-class MultiGet:
-    """A retrieval that was cut into several lines on its way up: what its pieces share.
-
-    `failed`: one of them was answered with an error, which was the answer to the whole; nothing may follow it.
-    """
-
-    __slots__ = ("failed",)
-
-    def __init__(self) -> None:
-        self.failed = False
-
-
 class Retrieval(Request):
-    """A run of retrieval lines of one verb.
+    """A run of retrieval lines of one verb, which is what went upstream.
 
-    `skip` is the distance from the start of a line to the space before its first key. `whole` and `last` are for a
-    piece of a cut multi-get: only the last piece's END is the client's.
+    `skip` is the distance from the start of a line to the space before its first key. `header` matches the first line
+    of a VALUE block as the verb has it, with or without a cas unique.
     """
 
-    __slots__ = ("cursor", "header", "last", "run", "skip", "streaming", "whole")
+    __slots__ = ("cursor", "header", "skip", "streaming")
 
-    def __init__(
-        self,
-        sink: Sink,
-        run: bytes,
-        skip: int,
-        cost: int,
-        count: str,
-        with_cas: bool,
-        whole: MultiGet | None,
-        last: bool,
-    ) -> None:
+    def __init__(self, sink: Sink, run: bytes, skip: int, cost: int, count: str, header: Matcher) -> None:
         # Spelled out rather than left to Request: this is made for every ordinary request.
         self.sink = sink
         self.upstream = run
-        self.cost = cost
+        self.skip = self.cursor = skip
+        self.cost = self.lookups = cost
         self.count = count
-        self.lookups = cost
+        self.header = header
         self.hits = 0
         self.done = False
-        self.run = run
-        self.skip = skip
-        self.cursor = skip
-        self.header = VALUE_WITH_CAS.match if with_cas else VALUE.match
-        self.whole = whole
-        self.last = last
         # How many bytes of a large value, with its line end, are still to come.
         self.streaming = 0
 
@@ -76,7 +52,7 @@ class Retrieval(Request):
                 return position
         start = position
         size = len(buffer)
-        run = self.run
+        run = self.upstream
         # Where the reply to the current line began, and what was so at the time.
         line, line_cursor, line_hits = position, self.cursor, self.hits
         while True:
@@ -106,10 +82,10 @@ class Retrieval(Request):
                 self.cursor = after
                 self.hits += 1
                 position = end
-            elif buffer.startswith(b"END\r\n", position):
+            elif buffer.startswith(END, position):
                 position += 5
                 if self._next_line():
-                    self._deliver(buffer, start, position if self.last else position - 5)
+                    self._deliver_end(buffer, start, position)
                     return position
                 line, line_cursor, line_hits = position, self.cursor, self.hits
             else:
@@ -117,12 +93,8 @@ class Retrieval(Request):
                 if match is None:
                     expect_more(buffer, position)
                     break
-                if buffer.startswith(grammar.LOST_REPLIES, position):
-                    raise OutOfStep("upstream ran out of memory and threw replies away")
                 position = match.end()
-                self._deliver(buffer, start, position)
-                if self.whole is not None:
-                    self.whole.failed = True
+                self._deliver_error(buffer, start, position)
                 if self._next_line():
                     return position
                 start = line = position
@@ -137,22 +109,25 @@ class Retrieval(Request):
         if self.streaming:
             self.sink.cut_short()
             return
-        if self.whole is not None:
-            if not self.whole.failed:
-                self.whole.failed = True
-                self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
-            return
-        unanswered = self.run.count(b"\n", self.cursor)
+        unanswered = self.upstream.count(b"\n", self.cursor)
         self.sink.deliver((b"SERVER_ERROR " + reason + b"\r\n") * unanswered)
 
     def _deliver(self, buffer: bytes, start: int, end: int) -> None:
-        if end > start and (self.whole is None or not self.whole.failed):
+        if end > start:
             self.sink.deliver(buffer[start:end])
+
+    def _deliver_end(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver the last of the reply, END and all."""
+        self.sink.deliver(buffer[start:end])
+
+    def _deliver_error(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver what ends in a SERVER_ERROR line, the answer to a line of the run."""
+        self.sink.deliver(buffer[start:end])
 
     def _next_line(self) -> bool:
         """Move the cursor behind the line that was answered; True if that was the last one."""
-        following = self.run.find(b"\n", self.cursor) + 1
-        if following == len(self.run):
+        following = self.upstream.find(b"\n", self.cursor) + 1
+        if following == len(self.upstream):
             self.done = True
             return True
         self.cursor = following + self.skip
@@ -160,7 +135,7 @@ class Retrieval(Request):
 
     def _pass_over_misses(self, name: bytes) -> int:
         """Where the key `name`, with its space, ends in the current line. Raises OutOfStep if it isn't owed."""
-        run = self.run
+        run = self.upstream
         line_end = run.find(b"\r", self.cursor)
         cursor = self.cursor
         while cursor < line_end:
@@ -188,3 +163,47 @@ class Retrieval(Request):
             self.streaming = 0
             position += 2
         return position
+
+
+class MultiGet:
+    """A retrieval that was cut into several lines on its way up: what its pieces share.
+
+    `failed`: one of them was answered with an error, which was the answer to the whole; nothing may follow it.
+    """
+
+    __slots__ = ("failed",)
+
+    def __init__(self) -> None:
+        self.failed = False
+
+
+class Piece(Retrieval):
+    """One line of a cut multi-get. Only the END of the `last` one is the client's."""
+
+    __slots__ = ("last", "whole")
+
+    def __init__(
+        self, sink: Sink, line: bytes, skip: int, cost: int, count: str, header: Matcher, whole: MultiGet, last: bool
+    ) -> None:
+        super().__init__(sink, line, skip, cost, count, header)
+        self.whole = whole
+        self.last = last
+
+    def fail(self, reason: bytes) -> None:
+        """One error for the whole retrieval."""
+        if self.streaming:
+            self.sink.cut_short()
+        elif not self.whole.failed:
+            self.whole.failed = True
+            self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
+
+    def _deliver(self, buffer: bytes, start: int, end: int) -> None:
+        if end > start and not self.whole.failed:
+            self.sink.deliver(buffer[start:end])
+
+    def _deliver_end(self, buffer: bytes, start: int, end: int) -> None:
+        self._deliver(buffer, start, end if self.last else end - len(END))
+
+    def _deliver_error(self, buffer: bytes, start: int, end: int) -> None:
+        self._deliver(buffer, start, end)
+        self.whole.failed = True

@@ -12,7 +12,7 @@ from typing import cast
 from mcproxy.wire import grammar, text_refusals
 from mcproxy.wire.outcome import Pending, Refusal
 from mcproxy.wire.requests import LineRequest, LinesRequest, Request, Sink
-from mcproxy.wire.retrieval import MultiGet, Retrieval
+from mcproxy.wire.retrieval import MultiGet, Piece, Retrieval
 from mcproxy.wire.text_refusals import BAD_CHUNK, LINE_END, LINE_TOO_LONG
 from mcproxy.wire.text_rules import RETRIEVAL, STORAGE, Form, TextRules
 
@@ -51,7 +51,8 @@ class TextParser:
         self._cut: _Cut | None = None
         # A swallowed data block must end its line, or the client and the proxy disagree about where frames begin.
         self._after_block = False
-        self._retrieval_length = rules.limits.keys * (grammar.KEY_LENGTH + 1) + _RETRIEVAL_PREFIX
+        longest = rules.limits.keys * (grammar.KEY_LENGTH + 1) + _RETRIEVAL_PREFIX
+        self._retrieval_length = max(longest, grammar.LINE_LENGTH)
 
     @property
     def cutting(self) -> bool:
@@ -82,7 +83,7 @@ class TextParser:
             if cost > room or (form.may_be_long and end - position > grammar.LINE_LENGTH):
                 return self._part_of_run(form, data, position, end, room)
             self.end = end
-            return Retrieval(self._sink, data[position:end], form.skip, cost, form.count, form.with_cas, None, True)
+            return Retrieval(self._sink, data[position:end], form.skip, cost, form.count, form.header)
         line = match.group()
         if form.kind == "storage":
             return self._storage(form, line, int(match[group + 1]), match[group + 2], data, end)
@@ -119,8 +120,8 @@ class TextParser:
         if keys > room or len(line) > grammar.LINE_LENGTH:
             verb, exptime, *names = line[:-2].split(b" ")
             return self._cut_up(verb + b" " + exptime, names, room)
-        skip = line.index(b" ", 5 if form.with_cas else 4)
-        return Retrieval(self._sink, line, skip, keys, form.count, form.with_cas, None, True)
+        skip = line.index(b" ", 4 + line.startswith(b"gats"))
+        return Retrieval(self._sink, line, skip, keys, form.count, form.header)
 
     def _part_of_run(self, form: Form, data: bytes, start: int, end: int, room: int) -> Request | Refusal | Pending:
         """As many whole lines of a run of gets as there is room for; a single line that is too much is cut up."""
@@ -135,7 +136,7 @@ class TextParser:
             position = following
         if position > start:
             self.end = position
-            return Retrieval(self._sink, data[start:position], form.skip, cost, form.count, form.with_cas, None, True)
+            return Retrieval(self._sink, data[start:position], form.skip, cost, form.count, form.header)
         self.end = data.index(b"\n", start) + 1
         verb, *names = data[start : self.end - 2].split(b" ")
         return self._cut_up(verb, names, room)
@@ -165,7 +166,7 @@ class TextParser:
             self._cut = None
             return Refusal(text_refusals.ERROR, "malformed", close=True)
         form = self._forms[match.lastindex or 0]
-        return Retrieval(self._sink, line, len(prefix), taken, form.count, form.with_cas, whole, not rest)
+        return Piece(self._sink, line, len(prefix), taken, form.count, form.header, whole, not rest)
 
     def _unusual(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
         """A frame that isn't spelled as it should be, isn't whole, or isn't allowed."""
@@ -224,7 +225,12 @@ class TextParser:
 
     def _token_again(self, tokens: list[bytes], data: bytes) -> Refusal | Pending | None:
         """A login token that is sent again need not be a command that this client may use, or even a valid one."""
-        if tokens[0] != b"set" or len(tokens) not in (5, 6) or tokens[4] != b"%d" % self._token_length:
+        if (
+            self._token_length < 0
+            or tokens[0] != b"set"
+            or len(tokens) not in (5, 6)
+            or tokens[4] != b"%d" % self._token_length
+        ):
             return None
         end = self.end + self._token_length + 2
         if len(data) < end:

@@ -25,8 +25,6 @@ TOO_MANY_KEYS = b"CLIENT_ERROR too many keys in one request\r\n"
 def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:
     """What is wrong with a command line that the rules don't match. `tokens` are its words, at least one."""
     verb = tokens[0]
-    if tokens[-1].startswith(b"HTTP/"):
-        return Refusal(b"", "http", close=True)
     if verb in STORAGE:
         return _storage(tokens, rules)
     if verb in RETRIEVAL:
@@ -39,6 +37,9 @@ def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:
         return _stats(tokens, rules)
     if verb in KEYLESS and KEYLESS[verb].classes:
         return _keyless(tokens, rules)
+    if tokens[-1].startswith(b"HTTP/"):
+        # A browser, or somebody who makes one speak to memcached.
+        return Refusal(b"", "http", close=True)
     return Refusal(ERROR, "unknown command")
 
 

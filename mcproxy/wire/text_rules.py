@@ -5,13 +5,11 @@ differently, be malformed, or be denied; wire.text finds out which. There is no 
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mcproxy.wire import grammar
 from mcproxy.wire.outcome import Grants, WireLimits
-
-Matcher = Callable[..., "re.Match[bytes] | None"]
+from mcproxy.wire.retrieval import VALUE, VALUE_WITH_CAS, Matcher
 
 
 def _replies(*lines: bytes) -> "re.Pattern[bytes]":
@@ -81,15 +79,15 @@ class Form:
     """One alternative of the pattern, and what a frame that it matches is.
 
     `count` is the class it is counted under, "other" for what everybody may. `skip` is the distance from the start of a
-    retrieval line to the space before its first key, 0 if that varies. `may_be_long`: it may be a longer line than
-    memcached should be given.
+    retrieval line to the space before its first key, 0 if that varies; `header` matches its VALUE lines. `may_be_long`:
+    it may be a longer line than memcached should be given.
     """
 
     kind: str
     count: str
     replies: "re.Pattern[bytes]" = NO_REPLY
     skip: int = 0
-    with_cas: bool = False
+    header: Matcher = VALUE.match
     may_be_long: bool = False
 
 
@@ -133,7 +131,12 @@ class TextRules:
             if (key := self._key_patterns[verb.classes]) is None:
                 continue
             get = name.startswith(b"get")
-            form = Form("retrieval", verb.classes[-1], skip=len(name) if get else 0, with_cas=name.endswith(b"s"))
+            form = Form(
+                "retrieval",
+                verb.classes[-1],
+                skip=len(name) if get else 0,
+                header=VALUE_WITH_CAS.match if name.endswith(b"s") else VALUE.match,
+            )
             command = name if get else name + b" " + grammar.EXPTIME
             # Pipelined gets are one match: that is what makes them cheap.
             self._add(b"(?:%s(?: %s){1,%d}\r\n)%s" % (command, key, few, b"+" if get else b""), form)

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 
 from mcproxy.policy.grants import CLASSES, Role, Ruleset
 from mcproxy.policy.keys import KeySet
+from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.link import BinaryLink, Link
 from mcproxy.relay.poller import Relay
-from mcproxy.relay.session import Session, SessionLimits
+from mcproxy.relay.secured import Connection, Secured, socket_of
+from mcproxy.relay.session import Session
 from mcproxy.wire.binary import BinaryParser, BinaryRules
 from mcproxy.wire.outcome import Refusal, WireLimits
 from mcproxy.wire.text import TextParser
@@ -137,21 +139,21 @@ class Witness:
     def __init__(self) -> None:
         self.refusals: list[str] = []
         self.ends: dict[Session, str] = {}
-        self.handed_back: list[tuple[socket.socket, bytes]] = []
+        self.handed_back: list[tuple[Connection, bytes]] = []
 
     def refused(self, session: Session, refusal: Refusal) -> None:
         self.refusals.append(refusal.reason)
 
-    def log_in_again(self, session: Session, connection: socket.socket, data: bytes) -> None:
+    def log_in_again(self, session: Session, connection: Connection, data: bytes) -> None:
         self._ended(session, "logs in again")
         self.handed_back.append((connection, data))
 
     def closed(self, session: Session, reason: str) -> None:
         self._ended(session, reason)
 
-    def linger(self, session: Session, connection: socket.socket, reason: str) -> None:
+    def linger(self, session: Session, connection: Connection, reason: str) -> None:
         self._ended(session, f"lingering: {reason}")
-        connection.close()
+        socket_of(connection).close()
 
     def _ended(self, session: Session, reason: str) -> None:
         assert session not in self.ends, f"ended twice: {self.ends[session]}, {reason}"
@@ -201,13 +203,14 @@ class Play:
         value: int = 1 << 20,
         token: bytes | None = None,
         data: bytes = b"",
-        pair: tuple[socket.socket, socket.socket] | None = None,
+        pair: tuple[socket.socket, socket.socket | Secured] | None = None,
     ) -> Client:
         """A client that has logged in; `data` came behind its login. `pair`: its end and the proxy's."""
         mine, theirs = pair if pair is not None else socket.socketpair()
         client = Client(mine)
-        client.proxy_side = theirs if isinstance(theirs, ssl.SSLSocket) else CountingSocket(theirs)
-        session = client.session = Session(self.relay, client.proxy_side, self.links, limits, self.witness)
+        connection = theirs if isinstance(theirs, Secured) else CountingSocket(theirs)
+        client.proxy_side = socket_of(connection)
+        session = client.session = Session(self.relay, connection, self.links, limits, self.witness)
         parser: TextParser | BinaryParser
         wire_limits = WireLimits(value=value, keys=1000)
         rules = self._rules.get((id(grants), value, binary))
@@ -279,7 +282,7 @@ class Play:
             end.close()
             end.proxy_side.close()
         for connection, _ in self.witness.handed_back:
-            connection.close()
+            socket_of(connection).close()
         self.relay._epoll.close()
         with contextlib.suppress(OSError):
             socket.close(self.relay._wake)
@@ -359,3 +362,23 @@ def reset(end: End) -> None:
     """Close so that the other side sees a reset."""
     end.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     end.close()
+
+
+def tls_pair(server: ssl.SSLContext, client: ssl.SSLContext, *, tcp: bool = False) -> tuple[ssl.SSLSocket, Secured]:
+    """A client and the proxy's side of it, after their handshake."""
+    mine, theirs = tcp_pair() if tcp else socket.socketpair()
+    mine.setblocking(False)
+    theirs.setblocking(False)
+    secured = Secured(theirs, server)
+    wrapped = client.wrap_socket(mine, server_hostname="localhost", do_handshake_on_connect=False)
+    done = theirs_done = False
+    while not (done and theirs_done):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            wrapped.do_handshake()
+            done = True
+        if not theirs_done:
+            with contextlib.suppress(BlockingIOError):
+                secured.feed(theirs.recv(1 << 16))
+            theirs_done, answer = secured.handshake()
+            theirs.send(answer)
+    return wrapped, secured

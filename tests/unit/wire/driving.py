@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mcproxy.relay.input import Input
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.requests import Local, OutOfStep, Request
@@ -117,7 +116,10 @@ class Client(Collector):
         self._window = window
         self._late = late
         self._reply_size = reply_size
-        self._input = Input()
+        # What is kept of a frame that isn't whole, and how much of a refused block is still to come.
+        self._kept = b""
+        self._needed = 0
+        self._swallow = 0
         self._in_flight = 0
         self._owed: list[bytes] = []
 
@@ -125,17 +127,20 @@ class Client(Collector):
         """Bytes from the client."""
         if self.end:
             return
-        if self._input.empty:
+        skipped = min(self._swallow, len(data))
+        self._swallow -= skipped
+        self._kept += data[skipped:]
+        came = b"\n" in data[skipped:]
+        if len(self._kept) >= self._needed or (self.parser.until_newline and came):
+            data, self._kept = self._kept, b""
             self._process(data)
-        elif self._input.add(data):
-            self._process(self._input.take())
         if not self._late:
             self.answer()
 
     def finish(self) -> Outcome:
         """The client sends no more."""
         self.answer()
-        end = self.end or ("open" if self._input.empty else "unfinished")
+        end = self.end or ("unfinished" if self._kept or self._swallow else "open")
         if self.was_cut_short:
             end = "cut short"
         return Outcome(b"".join(self.sent), self.received, self.refusals, end, self.sent)
@@ -154,6 +159,7 @@ class Client(Collector):
 
     def _process(self, data: bytes) -> None:
         position = 0
+        self._needed = 0
         while position < len(data) or self.parser.cutting:
             outcome = self.parser.next(data, position, self._window - self._in_flight)
             if isinstance(outcome, Request):
@@ -173,12 +179,13 @@ class Client(Collector):
                 if outcome.swallow:
                     missing = outcome.swallow - (len(data) - position)
                     if missing > 0:
-                        self._input.swallow(missing)
+                        self._swallow = missing
                         return
                     position += outcome.swallow
             elif outcome is Pending.INCOMPLETE:
                 assert self.parser.needed > len(data), "it has what it says that it needs"
-                self._input.expect(data[position:], self.parser.needed - position, self.parser.until_newline)
+                self._kept = data[position:]
+                self._needed = self.parser.needed - position
                 return
             elif outcome is Pending.NO_ROOM:
                 assert self._in_flight >= self._window

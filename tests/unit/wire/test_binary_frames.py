@@ -7,7 +7,7 @@ import pytest
 from mcproxy.wire.outcome import WireLimits
 from tests.support import packets
 from tests.support.packets import packet
-from tests.unit.wire.answering import answer, binary_reply, frames_of, response
+from tests.unit.wire.answering import CAS, answer, binary_reply, frames_of, response
 from tests.unit.wire.driving import FIRST_OPAQUE, play, play_every_way
 from tests.unit.wire.granting import binary
 
@@ -33,7 +33,7 @@ LOUD = KEYED + KEYLESS
 WITH_CAS = set(QUIET.values()) - LOOKUPS - {packets.FLUSH}
 HIT, MISS = b"b", b"a"
 NOOP = packet(packets.NOOP, opaque=packets.IN_STEP)
-IN_STEP = response(packets.NOOP, packets.IN_STEP)
+IN_STEP = response(packets.NOOP, packets.IN_STEP, cas=CAS)
 
 
 def request(opcode: int, key: bytes = HIT, **more) -> bytes:
@@ -49,13 +49,7 @@ def upstream(opcode: int, key: bytes = HIT, number: int = 0, **more) -> bytes:
 def expected(opcode: int, key: bytes = HIT, opaque: int = 0) -> bytes:
     """memcached's answer, with the client's opcode and opaque."""
     (frame,) = frames_of(request(QUIET.get(opcode, opcode), key))
-    return binary_reply(frame, opcode, opaque) if opcode != packets.NOOP else response(opcode, opaque, cas=0x1122334455667788)
-
-
-@pytest.fixture(autouse=True)
-def _noop_has_a_cas(monkeypatch):
-    """The answering memcached gives every success a cas."""
-    monkeypatch.setitem(globals(), "IN_STEP", expected(packets.NOOP, opaque=packets.IN_STEP))
+    return binary_reply(frame, opcode, opaque)
 
 
 @pytest.mark.parametrize("opcode", LOUD, ids=hex)

@@ -5,23 +5,24 @@ Each reply is cut at every byte. A fault ends the link, and leaves one answer fo
 
 import pytest
 
-from mcproxy.wire.requests import STREAM_FROM
-from mcproxy.wire.retrieval import MultiGet, Retrieval
+from mcproxy.wire.requests import STREAM_FROM, Request
 from tests.unit.wire.driving import Collector, Link, read, read_every_way
+from tests.unit.wire.granting import text
 
 ERROR = b"SERVER_ERROR lost\r\n"
 
 
-def asking(run: bytes, *more: bytes):
-    """Makes the requests for these runs of lines."""
+def asking(lines: bytes, room: int = 1000):
+    """Makes the requests that a parser makes of these lines; in pieces if there is little room."""
 
-    def make(sink: Collector) -> list[Retrieval]:
+    def make(sink: Collector) -> list[Request]:
+        parser = text()(sink)
         requests = []
-        for lines in (run, *more):
-            verb = lines.split(b" ")[0]
-            skip = len(verb) if verb.startswith(b"get") else lines.index(b" ", len(verb) + 1)
-            cost = lines.count(b" ") - (0 if verb.startswith(b"get") else 1)
-            requests.append(Retrieval(sink, lines, skip, cost, "read", verb.endswith(b"s"), None, True))
+        while parser.end < len(lines) or parser.cutting:
+            request = parser.next(lines, parser.end, room)
+            assert isinstance(request, Request)
+            requests.append(request)
+        assert b"".join(request.upstream for request in requests) == lines or room < 1000
         return requests
 
     return make
@@ -72,7 +73,7 @@ def test_what_may_come_is_passed_on(run, reply, hits):
 
 def test_several_requests_share_what_comes():
     first, second = value(b"a", b"x") + b"END\r\n", value(b"b", b"y", b" 1") + b"END\r\nEND\r\n"
-    reading = read_every_way(asking(b"get a\r\n", b"gets b\r\ngets c\r\n", b"get a\r\n"), first + second + first)
+    reading = read_every_way(asking(b"get a\r\ngets b\r\ngets c\r\nget a\r\n"), first + second + first)
     assert (reading.received, reading.lost, reading.hits) == (first + second + first, "", 3)
 
 
@@ -181,7 +182,7 @@ def test_a_lost_link_at_any_place_leaves_one_answer_for_each_line():
             link.close("gone")
             assert not sink.was_cut_short
             assert one_answer_a_line(sink.received, 3)
-            assert len(sink.answered) == 1
+            assert len(sink.answered) == 1 and sink.answered[0].upstream == RUN
 
 
 LARGE = bytes(range(256)) * 64 + b"END\r\n\r\r\n"
@@ -192,7 +193,7 @@ def test_a_large_value_is_passed_on_as_it_comes():
     """Cut at every byte of it, the one between CR and LF of its end included."""
     assert len(LARGE) > STREAM_FROM
     reply = b"END\r\n" + LARGE_REPLY + value(b"b", b"x") + b"END\r\n"
-    make = asking(b"get a\r\nget a b\r\n", b"get b\r\n")
+    make = asking(b"get a\r\nget a b\r\nget b\r\n")
     whole = read(make, reply)
     assert (whole.received, whole.lost, whole.hits, whole.waiting) == (reply, "", 2, 0)
     edges = [*range(1, 60), *range(60, 16300, 61), *range(16300, len(reply))]
@@ -261,35 +262,33 @@ def test_a_large_value_of_a_foreign_key_is_not_begun():
         assert (reading.received, reading.lost, reading.was_cut_short) == (ERROR, FOREIGN, False)
 
 
-def piece(sink: Collector, run: bytes, whole: MultiGet, last: bool) -> Retrieval:
-    return Retrieval(sink, run, 3, run.count(b" "), "read", False, whole, last)
-
-
 def test_the_ends_of_pieces_are_dropped():
-    def make(sink: Collector) -> list[Retrieval]:
-        whole = MultiGet()
-        return [piece(sink, b"get a\r\n", whole, False), piece(sink, b"get b c\r\n", whole, True)]
-
-    a, b = value(b"a", b"END\r\n"), value(b"b", b"")
-    assert read_every_way(make, a + b"END\r\n" + b + b"END\r\n").received == a + b + b"END\r\n"
-    assert read_every_way(make, b"END\r\nEND\r\n").received == b"END\r\n"
-    for broken, wanted in (
-        (b"SERVER_ERROR x\r\n" + b + b"END\r\n", b"SERVER_ERROR x\r\n"),
-        (a + b"END\r\n" + b + b"SERVER_ERROR y\r\n", a + b + b"SERVER_ERROR y\r\n"),
+    make = asking(b"get a b\r\n", room=1)
+    a, b, end = value(b"a", b"END\r\n"), value(b"b", b""), b"END\r\n"
+    assert [request.upstream for request in make(Collector())] == [b"get a\r\n", b"get b\r\n"]
+    for reply, wanted in (
+        (a + end + b + end, a + b + end),
+        (a + end + end, a + end),
+        (end + end, end),
+        (b"SERVER_ERROR x\r\n" + b + end, b"SERVER_ERROR x\r\n"),
+        (a + end + b"SERVER_ERROR y\r\n", a + b"SERVER_ERROR y\r\n"),
+        (a + end + b + b"SERVER_ERROR y\r\n", a + b + b"SERVER_ERROR y\r\n"),
         (b"SERVER_ERROR x\r\nSERVER_ERROR y\r\n", b"SERVER_ERROR x\r\n"),
     ):
-        reading = read_every_way(make, broken)
+        reading = read_every_way(make, reply)
         assert (reading.received, reading.lost, reading.waiting) == (wanted, "", 0)
 
 
-def test_a_fault_in_a_piece_is_one_error():
-    def make(sink: Collector) -> list[Retrieval]:
-        whole = MultiGet()
-        return [piece(sink, b"get a\r\n", whole, False), piece(sink, b"get b c\r\n", whole, True)]
+def test_a_key_of_another_piece_is_foreign():
+    for reply in (value(b"b", b"") + b"END\r\nEND\r\n", b"END\r\n" + value(b"a", b"") + b"END\r\n"):
+        reading = read_every_way(asking(b"get a b\r\n", room=1), reply)
+        assert (reading.lost, reading.received) == (FOREIGN, ERROR)
 
+
+def test_a_fault_in_a_piece_is_one_error():
     replies = value(b"a", b"1") + b"END\r\n" + value(b"b", b"2") + b"END\r\n"
     for length in range(len(replies)):
         for positions in ([], [1], [length // 2], [max(length, 1)]):
-            reading = read(make, replies[:length] + b"!\r\nNONSENSE\r\n", positions)
+            reading = read(asking(b"get a b\r\n", room=1), replies[:length] + b"!\r\nNONSENSE\r\n", positions)
             assert reading.lost
             assert reading.received.endswith(ERROR) and one_answer_a_line(reading.received, 1), reading.received

@@ -1,0 +1,193 @@
+"""Binary packets that may not go upstream: one answer each, in step where the packet's end can be believed."""
+
+import pytest
+
+from tests.support import packets
+from tests.support.packets import packet
+from tests.unit.wire.answering import response
+from tests.unit.wire.driving import FIRST_OPAQUE, play, play_every_way
+from tests.unit.wire.granting import binary
+from tests.unit.wire.test_binary_frames import IN_STEP, KEYED, KEYLESS, LOUD, NOOP, QUIET, request
+
+INVALID = (0x04, b"Invalid arguments")
+DENIED = (0x24, b"access denied")
+UNKNOWN = (0x81, b"Unknown command")
+OPCODES = [*LOUD, *QUIET]
+NAMED = [opcode for opcode in OPCODES if QUIET.get(opcode, opcode) in KEYED]
+LARGEST = 1 << 30
+
+
+def refused(data: bytes, status: tuple[int, bytes], *, roles=(), denied: str = "") -> None:
+    outcome = play_every_way(binary(*roles), data + NOOP)
+    assert outcome.upstream == packet(packets.NOOP, opaque=FIRST_OPAQUE)
+    assert outcome.received == response(data[1], 0xABCD, status[0], value=status[1]) + IN_STEP
+    assert outcome.end == "open" and [lacks for _, lacks in outcome.refusals] == [denied]
+
+
+def ended(data: bytes, status: tuple[int, bytes] = INVALID) -> None:
+    """Refused by the header alone, without waiting for a body, and nothing behind it is looked at."""
+    wanted = response(data[1], 0xABCD, status[0], value=status[1])
+    for behind in (b"", NOOP + request(packets.GET)):
+        outcome = play_every_way(binary(), NOOP + data + behind)
+        assert outcome.upstream == packet(packets.NOOP, opaque=FIRST_OPAQUE)
+        assert (outcome.received, outcome.end) == (IN_STEP + wanted, "closed")
+    assert play(binary(), data[:24]).received == wanted
+    assert play(binary(), data[:23]).end == "unfinished"
+
+
+@pytest.mark.parametrize("magic", [0x00, 0x0A, 0x67, 0x7F, 0x81, 0xFF])
+def test_another_magic_closes(magic):
+    """Case 23: text after binary too; without a word, as there is no telling in which protocol to say it."""
+    for data in (packet(packets.GET, b"b", magic=magic), bytes([magic]), bytes([magic]) * 100):
+        outcome = play_every_way(binary(), NOOP + data + NOOP)
+        assert (outcome.received, outcome.end) == (IN_STEP, "closed")
+        assert outcome.refusals == [("not a binary packet", "")]
+
+
+@pytest.mark.parametrize("opcode", [*OPCODES, packets.STAT, packets.QUIT, 0x1B, 0xFF], ids=hex)
+@pytest.mark.parametrize("body_length", [LARGEST + 1, 0x7FFFFFFF, 0x80000001, 0xFFFFFFFF])
+def test_a_body_that_nobody_may_send(opcode, body_length):
+    """Case 20."""
+    ended(packet(opcode, b"b", opaque=0xABCD, body_length=body_length))
+
+
+@pytest.mark.parametrize("opcode", [*OPCODES, packets.STAT, packets.QUIT, 0x1B, 0xFF], ids=hex)
+def test_a_key_longer_than_the_body(opcode):
+    """Case 21."""
+    ended(packet(opcode, b"b", opaque=0xABCD, key_length=2))
+    ended(packet(opcode, b"b", opaque=0xABCD, key_length=0xFFFF))
+    ended(packet(opcode, b"b", extras=b"12345678", opaque=0xABCD, body_length=8))
+    ended(packet(opcode, extras=b"1", opaque=0xABCD, body_length=0))
+
+
+@pytest.mark.parametrize("opcode", OPCODES, ids=hex)
+def test_extras_of_another_length(opcode):
+    """Case 21; TOUCH and GAT would run what is behind them as the next packet."""
+    right = request(opcode)[4]
+    for length in {0, 1, 3, 4, 5, 7, 8, 9, 12, 19, 20, 21, 24, 255} - {right}:
+        key = b"b" if opcode in NAMED else b""
+        if (opcode, length) not in ((packets.FLUSH, 4), (packets.FLUSHQ, 4)):
+            ended(packet(opcode, key, extras=b"\0" * length, opaque=0xABCD))
+
+
+@pytest.mark.parametrize("opcode", OPCODES, ids=hex)
+def test_bodies_of_what_has_none(opcode):
+    if opcode in NAMED:
+        extras = request(opcode)[24 : 24 + request(opcode)[4]]
+        ended(packet(opcode, b"", extras=extras, opaque=0xABCD))
+        ended(packet(opcode, b"", b"value", extras=extras, opaque=0xABCD))
+        for length in (251, 252, 1000, 65535):
+            ended(packet(opcode, b"k" * length, extras=extras, opaque=0xABCD))
+        takes_value = QUIET.get(opcode, opcode) in (1, 2, 3, 0x0E, 0x0F)
+        if not takes_value:
+            ended(packet(opcode, b"b", packet(packets.VERSION), extras=extras, opaque=0xABCD))
+    else:
+        ended(packet(opcode, b"b", opaque=0xABCD))
+        ended(packet(opcode, b"", b"v", opaque=0xABCD))
+        ended(packet(opcode, b"", b"1234", opaque=0xABCD))
+
+
+@pytest.mark.parametrize("opcode", sorted({*range(256)} - {*OPCODES, packets.STAT, packets.QUIT, packets.QUITQ}), ids=hex)
+def test_unknown_opcodes_never_go_up(opcode):
+    """With their bodies: memcached itself would lose count."""
+    for data in (b"", b"v" * 30, packet(packets.FLUSH)):
+        refused(packet(opcode, b"", data, opaque=0xABCD), UNKNOWN)
+    refused(packet(opcode, b"k", b"v", extras=b"1234", opaque=0xABCD, cas=5), UNKNOWN)
+    assert play(binary(), packet(opcode, opaque=0xABCD, body_length=LARGEST)).end == "unfinished"
+
+
+BAD_KEYS = [b"a b", b" ", b"\0", b"a\r\nget x", b"a b\r\nget x", b"\x7f", b"a\t", b"\n", b"a\0b", b"k" * 249 + b" "]
+
+
+@pytest.mark.parametrize("opcode", NAMED, ids=hex)
+@pytest.mark.parametrize("key", BAD_KEYS, ids=lambda key: repr(key[:8]))
+def test_keys_that_text_could_not_name(opcode, key):
+    """Case 25: what is one key here could be two there."""
+    refused(request(opcode, key, opaque=0xABCD), INVALID)
+    refused(request(opcode, key, opaque=0xABCD), INVALID, roles=(("read", ("app:*",)),))
+
+
+@pytest.mark.parametrize("opcode", [packets.FLUSH, packets.FLUSHQ], ids=hex)
+@pytest.mark.parametrize("delay", [b"\0\0\0\1", b"\xff\xff\xff\xff", b"\1\0\0\0"])
+def test_flush_later(opcode, delay):
+    refused(packet(opcode, extras=delay, opaque=0xABCD), INVALID)
+    refused(packet(opcode, extras=delay, opaque=0xABCD), DENIED, roles=(("read", ("*",)),), denied="flush")
+    refused(packet(opcode, extras=b"\0\0\0\0", opaque=0xABCD), DENIED, roles=(("read", ("*",)),), denied="flush")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"cachedump", b"cachedump 1 0", b"conns", b"extstore", b"resetxyz", b"r", b"detail", b"detail o", b"detail on ", b" ", b"a\0"]
+    + [b"sizes_enable", b"ITEMS", b"items ", b" items", b"k" * 250, b"\r\n"],
+    ids=lambda key: repr(key[:14]),
+)
+def test_statistics_that_there_are_none(key):
+    """Exact words only: memcached takes `resetxyz` for `reset`."""
+    refused(packet(packets.STAT, key, opaque=0xABCD), (0x01, b"Not found"))
+    refused(packet(packets.STAT, key, opaque=0xABCD), (0x01, b"Not found"), roles=(("read", ()),))
+
+
+def test_malformed_statistics():
+    ended(packet(packets.STAT, b"k" * 251, opaque=0xABCD))
+    ended(packet(packets.STAT, b"items", b"x", opaque=0xABCD))
+    ended(packet(packets.STAT, b"items", extras=b"1", opaque=0xABCD))
+    ended(packet(packets.STAT, b"", b"items", opaque=0xABCD))
+
+
+CLASSES = {
+    "read": [packets.GET, packets.GETQ, packets.GETK, packets.GETKQ],
+    "touch": [packets.TOUCH, packets.GAT, packets.GATQ, packets.GATK, packets.GATKQ],
+    "write": [opcode for opcode in OPCODES if QUIET.get(opcode, opcode) in (1, 2, 3, 0x0E, 0x0F)],
+    "delete": [packets.DELETE, packets.DELETEQ],
+    "counter": [packets.INCR, packets.INCRQ, packets.DECR, packets.DECRQ],
+}
+
+
+def test_every_named_opcode_has_a_class():
+    assert sorted(opcode for opcodes in CLASSES.values() for opcode in opcodes) == sorted(NAMED)
+
+
+@pytest.mark.parametrize("lacks", CLASSES)
+def test_denied_keys(lacks):
+    all_but_one = " ".join(set(CLASSES) - {lacks})
+    for opcode in CLASSES[lacks]:
+        refused(request(opcode, b"app:a", opaque=0xABCD), DENIED, roles=((all_but_one, ("*",)),), denied=lacks)
+        roles = ((lacks, ("app:*",)), (all_but_one, ("*",)))
+        refused(request(opcode, b"ap", opaque=0xABCD), DENIED, roles=roles, denied=lacks)
+        assert play_every_way(binary(*roles), request(opcode, b"app:", opaque=1)).upstream
+
+
+@pytest.mark.parametrize(
+    ("data", "lacks"),
+    [
+        (packet(packets.FLUSH, opaque=0xABCD), "flush"),
+        (packet(packets.FLUSHQ, opaque=0xABCD), "flush"),
+        (packet(packets.STAT, opaque=0xABCD), "stats"),
+        (packet(packets.STAT, b"items", opaque=0xABCD), "inspect"),
+        (packet(packets.STAT, b"detail dump", opaque=0xABCD), "inspect"),
+        (packet(packets.STAT, b"reset", opaque=0xABCD), "admin"),
+        (packet(packets.STAT, b"detail off", opaque=0xABCD), "admin"),
+    ],
+)
+def test_denied_operations_without_a_key(data, lacks):
+    others = " ".join({"read", "flush", "stats", "inspect", "admin"} - {lacks})
+    refused(data, DENIED, roles=((others, ("*",)),), denied=lacks)
+    # A class on some keys is not the class.
+    refused(data, DENIED, roles=((others, ("*",)), (lacks, ("app:*",))), denied=lacks)
+
+
+def test_without_any_grant_only_noop_and_version_remain():
+    for opcode in OPCODES:
+        outcome = play_every_way(binary(("read", ())), request(opcode, opaque=1))
+        assert bool(outcome.upstream) is (opcode in (packets.NOOP, packets.VERSION))
+    assert len(KEYLESS) == 3
+
+
+@pytest.mark.parametrize("key", [b"x", b"a b"])
+def test_the_body_of_a_denied_value_is_swallowed(key):
+    """Whatever its length, and before it has come."""
+    for size in (0, 1, 100, 5000):
+        data = packets.store(packets.SET, key, packet(packets.FLUSH) * (size // 24) + b"x", opaque=1)
+        status = DENIED if key == b"x" else INVALID
+        outcome = play_every_way(binary(("write", ("app:*",))), data + NOOP, splits=range(1, 80))
+        assert outcome.received == response(packets.SET, 1, status[0], value=status[1]) + IN_STEP
