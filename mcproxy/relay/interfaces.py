@@ -19,9 +19,7 @@ class Parser(Protocol):
     end: int
     needed: int
     until_newline: bool
-
-    @property
-    def cutting(self) -> bool: ...
+    cutting: bool
 
     def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending | LogInAgain: ...
 

@@ -58,7 +58,7 @@ class Link:
             self.waiting.append(request)
             self._not_sent += 1
             return
-        data = self._encode(request)
+        data = request.upstream
         if request.releases:
             request.upstream = b""
         self._not_sent += 1
@@ -71,10 +71,6 @@ class Link:
         if not self._to_flush:
             self._to_flush = True
             self._relay.links_to_flush.append(self)
-
-    def _encode(self, request: Request) -> bytes:
-        """What goes up for a request."""
-        return request.upstream
 
     def on_events(self, events: int) -> None:
         """Read, or write what could not be written."""
@@ -198,6 +194,9 @@ class BinaryLink(Link):
         super().__init__(relay, connection, timeout, on_lost)
         self._opaque = 0
 
-    def _encode(self, request: Request) -> bytes:
-        self._opaque = (self._opaque + 1) & 0xFFFFFFFF
-        return request.packet(self._opaque)
+    def submit(self, request: Request) -> None:
+        """Send a request at the end of the turn, under the link's own opaque."""
+        if not request.local:
+            self._opaque = (self._opaque + 1) & 0xFFFFFFFF
+            request.upstream = request.packet(self._opaque)
+        super().submit(request)

@@ -19,6 +19,7 @@ class BinaryRequest(Request):
     """One packet. `opcode` and `opaque` are the client's; `upstream_opaque` is the link's, set by `packet`."""
 
     __slots__ = ("body", "cas", "key", "opaque", "opcode", "operation", "streaming", "upstream_opaque")
+    releases: ClassVar[bool] = True
 
     def __init__(
         self, sink: Sink, operation: Operation, opcode: int, opaque: int, cas: int, key: bytes, body: bytes

@@ -18,6 +18,7 @@ VALUE_WITH_CAS = re.compile(rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, gramma
 SERVER_ERROR = re.compile(grammar.SERVER_ERROR)
 Matcher = Callable[..., "re.Match[bytes] | None"]
 END = b"END\r\n"
+LAST = b"\r\nEND\r\n"
 SPACE = 0x20
 CARRIAGE_RETURN = 0x0D
 
@@ -77,17 +78,17 @@ class Retrieval(Request):
                     self.streaming = end - position
                     self._deliver(buffer, start, position)
                     return position
-                if not buffer.startswith(b"\r\n", end - 2):
-                    raise OutOfStep("a value that is longer than its length")
                 self.cursor = after
                 self.hits += 1
                 position = end
+                if not buffer.startswith(LAST, end - 2):
+                    if not buffer.startswith(b"\r\n", end - 2):
+                        raise OutOfStep("a value that is longer than its length")
+                    continue
+                # The usual end: one key asked, one value, END.
+                position += len(END)
             elif buffer.startswith(END, position):
-                position += 5
-                if self._next_line():
-                    self._deliver_end(buffer, start, position)
-                    return position
-                line, line_cursor, line_hits = position, self.cursor, self.hits
+                position += len(END)
             else:
                 match = SERVER_ERROR.match(buffer, position)
                 if match is None:
@@ -95,10 +96,15 @@ class Retrieval(Request):
                     break
                 position = match.end()
                 self._deliver_error(buffer, start, position)
-                if self._next_line():
-                    return position
-                start = line = position
-                line_cursor, line_hits = self.cursor, self.hits
+                start = position
+            # The current line has its answer.
+            following = run.find(b"\n", self.cursor) + 1
+            if following == len(run):
+                self.done = True
+                self._deliver_end(buffer, start, position)
+                return position
+            self.cursor = following + self.skip
+            line, line_cursor, line_hits = position, self.cursor, self.hits
         if position - line <= STREAM_FROM:
             position, self.cursor, self.hits = line, line_cursor, line_hits
         self._deliver(buffer, start, position)
@@ -117,21 +123,13 @@ class Retrieval(Request):
             self.sink.deliver(buffer[start:end])
 
     def _deliver_end(self, buffer: bytes, start: int, end: int) -> None:
-        """Deliver the last of the reply, END and all."""
-        self.sink.deliver(buffer[start:end])
+        """Deliver the last of the reply, END and all; nothing, if an error line was the last."""
+        if end > start:
+            self.sink.deliver(buffer[start:end])
 
     def _deliver_error(self, buffer: bytes, start: int, end: int) -> None:
         """Deliver what ends in a SERVER_ERROR line, the answer to a line of the run."""
         self.sink.deliver(buffer[start:end])
-
-    def _next_line(self) -> bool:
-        """Move the cursor behind the line that was answered; True if that was the last one."""
-        following = self.upstream.find(b"\n", self.cursor) + 1
-        if following == len(self.upstream):
-            self.done = True
-            return True
-        self.cursor = following + self.skip
-        return False
 
     def _pass_over_misses(self, name: bytes) -> int:
         """Where the key `name`, with its space, ends in the current line. Raises OutOfStep if it isn't owed."""

@@ -7,7 +7,6 @@ The ordinary path is one match of the ruleset's pattern. Everything else is spel
 import hashlib
 import secrets
 from collections.abc import Callable
-from typing import cast
 
 from mcproxy.wire import grammar, text_refusals
 from mcproxy.wire.outcome import Pending, Refusal
@@ -42,27 +41,24 @@ class TextParser:
         self.end = 0
         self.needed = 0
         self.until_newline = False
+        self.cutting = False
         self._rules = rules
         self._match = rules.match
         self._forms = rules.forms
         self._sink = sink
         self._token_length = -1 if token is None else len(token)
         self._token_digest = b"" if token is None else token_digest(token)
-        self._cut: _Cut | None = None
+        self._cut: _Cut = (b"", [], MultiGet())
         # A swallowed data block must end its line, or the client and the proxy disagree about where frames begin.
         self._after_block = False
         longest = rules.limits.keys * (grammar.KEY_LENGTH + 1) + _RETRIEVAL_PREFIX
         self._retrieval_length = max(longest, grammar.LINE_LENGTH)
 
-    @property
-    def cutting(self) -> bool:
-        return self._cut is not None
-
     def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
         """The frame at `position`. `room` is how many more answers may be in flight."""
         if room <= 0:
             return Pending.NO_ROOM
-        if self._cut is not None:
+        if self.cutting:
             self.end = position
             return self._next_piece(room)
         if self._after_block:
@@ -143,13 +139,14 @@ class TextParser:
 
     def _cut_up(self, prefix: bytes, keys: list[bytes], room: int) -> Request | Refusal | Pending:
         self._cut = (prefix, keys, MultiGet())
+        self.cutting = True
         return self._next_piece(room)
 
     def _next_piece(self, room: int) -> Request | Refusal | Pending:
         """The next line of a retrieval that was too much for one line. Each is vetted again, as every line is."""
-        prefix, keys, whole = cast(_Cut, self._cut)
+        prefix, keys, whole = self._cut
         if whole.failed:
-            self._cut = None
+            self.cutting = False
             return Refusal(b"")
         taken = 0
         length = len(prefix) + 2
@@ -160,10 +157,11 @@ class TextParser:
             taken += 1
         line = prefix + b" " + b" ".join(keys[:taken]) + b"\r\n"
         rest = keys[taken:]
-        self._cut = (prefix, rest, whole) if rest else None
+        self._cut = (prefix, rest, whole)
+        self.cutting = bool(rest)
         match = self._match(line)
         if match is None or match.end() != len(line):
-            self._cut = None
+            self.cutting = False
             return Refusal(text_refusals.ERROR, "malformed", close=True)
         form = self._forms[match.lastindex or 0]
         return Piece(self._sink, line, len(prefix), taken, form.count, form.header, whole, not rest)

@@ -79,7 +79,9 @@ def test_these_do_no_input_or_output(part):
 
 
 def test_within_the_relay_only_the_poller_and_the_pool_are_asynchronous():
-    asynchronous = {path.name for path in modules_of("relay") if any(name.split(".")[0] == "trio" for name in imports_of(path))}
+    asynchronous = {
+        path.name for path in modules_of("relay") if any(name.split(".")[0] == "trio" for name in imports_of(path))
+    }
     assert asynchronous <= {"poller.py", "pool.py"}
 
 

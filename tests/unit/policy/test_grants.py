@@ -60,7 +60,9 @@ def test_a_class_without_keys_needs_all_keys(command_class):
     assert Ruleset([role(command_class, "*")]).allows(command_class)
     assert Ruleset([role(command_class, "a"), role(command_class, "b*", "*")]).allows(command_class)
     assert not Ruleset([role(command_class, "a*", "b*")]).allows(command_class)
-    assert not Ruleset([role(" ".join(CLASSES - {command_class}), "*"), role(command_class, "a*")]).allows(command_class)
+    assert not Ruleset([role(" ".join(CLASSES - {command_class}), "*"), role(command_class, "a*")]).allows(
+        command_class
+    )
 
 
 # One command of each kind in both protocols, for a key.
@@ -81,10 +83,10 @@ PAIRS = {
     "touch": (b"touch %s 0\r\n", [packets.TOUCH]),
 }
 NEEDS = {
-    **dict.fromkeys(["get", "gets"], {"read"}),
-    **dict.fromkeys(["gat", "gats"], {"read", "touch"}),
-    **dict.fromkeys(["set", "add", "replace", "append", "prepend", "cas"], {"write"}),
-    **dict.fromkeys(["incr", "decr"], {"counter"}),
+    **{key: {"read"} for key in ["get", "gets"]},
+    **{key: {"read", "touch"} for key in ["gat", "gats"]},
+    **{key: {"write"} for key in ["set", "add", "replace", "append", "prepend", "cas"]},
+    **{key: {"counter"} for key in ["incr", "decr"]},
     "delete": {"delete"},
     "touch": {"touch"},
 }
@@ -104,7 +106,21 @@ KEYLESS = {
     },
 }
 ENTRIES = ["a", "ab", "abc", "a*", "ab*", "abc*", "b*", "b", "noreply", "*", "k" * 250, "k" * 249 + "*", "a:*", "a.b*"]
-KEYS = [b"a", b"ab", b"abc", b"abcd", b"b", b"ba", b"c", b"a:1", b"a.b", b"axb", b"noreply", b"k" * 250, b"k" * 249 + b"x"]
+KEYS = [
+    b"a",
+    b"ab",
+    b"abc",
+    b"abcd",
+    b"b",
+    b"ba",
+    b"c",
+    b"a:1",
+    b"a.b",
+    b"axb",
+    b"noreply",
+    b"k" * 250,
+    b"k" * 249 + b"x",
+]
 KEYS += [b"k" * 251, b"a\0", b"a\x7f", b"\x80", b"\xff" * 250]
 
 
@@ -167,7 +183,7 @@ def test_text_and_binary_say_what_the_roles_say(seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_multi_get_is_as_granted_as_its_worst_key(seed):
     chosen = random.Random(500 + seed)
-    roles = some_roles(chosen) + [role("read touch", *chosen.sample(ENTRIES, 5))]
+    roles = [*some_roles(chosen), role("read touch", *chosen.sample(ENTRIES, 5))]
     rules = TextRules(Ruleset(roles), LIMITS)
     good = [key for key in KEYS if naive(roles, {"read", "touch"}, key) != "refused"]
     for verb, needs in ((b"get", {"read"}), (b"gats 0", {"read", "touch"})):

@@ -8,7 +8,27 @@ import pytest
 
 from mcproxy.policy.keys import KeySet
 
-ALPHABET = [b"a", b"b", b"ab", b":", b"/", b".", b"+", b"(", b"[", b"\\", b"^", b"$", b"|", b"-", b"\x80", b"\xff", b"#", b"~", b"!"]
+ALPHABET = [
+    b"a",
+    b"b",
+    b"ab",
+    b":",
+    b"/",
+    b".",
+    b"+",
+    b"(",
+    b"[",
+    b"\\",
+    b"^",
+    b"$",
+    b"|",
+    b"-",
+    b"\x80",
+    b"\xff",
+    b"#",
+    b"~",
+    b"!",
+]
 
 
 def is_key(key: bytes) -> bool:
@@ -42,7 +62,16 @@ def candidates(chosen: random.Random, *sets: KeySet) -> list[bytes]:
     found = [some_text(chosen, 5) for _ in range(15)]
     for keys in sets:
         for text in [*keys.exact, *keys.prefixes]:
-            found += [text, text + b"a", text + b"~", text[:-1], text[:-1] + b"b", text + b" ", text + b"\n", b"a" + text]
+            found += [
+                text,
+                text + b"a",
+                text + b"~",
+                text[:-1],
+                text[:-1] + b"b",
+                text + b" ",
+                text + b"\n",
+                b"a" + text,
+            ]
             found.append(text + b"z" * (250 - len(text)))
             found.append(text + b"z" * (251 - len(text)))
     return found
@@ -79,7 +108,11 @@ def test_union_and_intersection(seed):
 @pytest.mark.parametrize(
     ("entries", "inside", "outside"),
     [
-        (["app:*"], [b"app:", b"app:a", b"app:" + b"k" * 246], [b"app", b"App:", b"xapp:a", b"app:" + b"k" * 247, b"app: "]),
+        (
+            ["app:*"],
+            [b"app:", b"app:a", b"app:" + b"k" * 246],
+            [b"app", b"App:", b"xapp:a", b"app:" + b"k" * 247, b"app: "],
+        ),
         (["app"], [b"app"], [b"ap", b"app:", b"appp", b""]),
         (["app", "app:*"], [b"app", b"app:", b"app:x"], [b"ap", b"appx"]),
         (["app:*", "app:x:*", "app:x"], [b"app:", b"app:x", b"app:x:y", b"app:z"], [b"app"]),

@@ -54,6 +54,8 @@ class CountingSocket(socket.socket):
 class End:
     """The test's end of a connection: `send` never waits, `receive` gives whatever has arrived."""
 
+    proxy_side: socket.socket
+
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.connection.setblocking(False)
@@ -103,7 +105,6 @@ class Client(End):
     """A client, the session that serves it, and the proxy's socket towards it."""
 
     session: Session
-    proxy_side: socket.socket
 
 
 class Upstream(End):

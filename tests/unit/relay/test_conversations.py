@@ -356,3 +356,32 @@ def _reply(
 ) -> bytes:
     body = extras + key + value
     return packets.HEADER.pack(0x81, opcode, len(key), len(extras), 0, status, len(body), opaque, 0) + body
+
+
+@pytest.mark.parametrize("order", ["own first", "own last", "own between"])
+def test_own_replies_and_surprises_on_a_link_without_traffic(play: Play, order: str) -> None:
+    """Own replies are never sent, so they must not be taken for requests that upstream cannot have seen yet."""
+    upstream = play.upstream()
+    client = play.client()
+    client.send(b"get a\r\n")
+    play.run()
+    for part in {"own first": [b"bogus\r\n", b"get b\r\n"], "own last": [b"get b\r\n", b"bogus\r\n"]}.get(
+        order, [b"bogus\r\n", b"get b\r\n", b"bogus\r\n"]
+    ):
+        client.send(part)
+        play.run()
+    upstream.send(b"END\r\n")
+    play.run()
+    upstream.send(b"END\r\n")
+    play.run()
+    heard = client.receive()
+    assert sorted(heard.splitlines()) == sorted([b"END"] * 2 + [b"ERROR"] * (2 if order == "own between" else 1))
+    assert not upstream.link.closed
+    client.send(b"get c\r\n")
+    play.run()
+    upstream.send(b"END\r\n")
+    play.run()
+    assert client.receive() == b"END\r\n"
+    upstream.send(b"END\r\n")
+    play.run()
+    assert upstream.link.closed, "now nothing is in flight"

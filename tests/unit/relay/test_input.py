@@ -10,7 +10,7 @@ def test_a_frame_is_looked_at_again_only_when_it_may_be_whole() -> None:
     assert kept.add(b"y")
     assert kept.take() == b"set k" + b"x" * 94 + b"y"
     assert kept.empty
-    assert kept.size == 0
+    assert not kept.kept
 
 
 def test_a_line_is_looked_at_again_at_its_end() -> None:
@@ -32,12 +32,12 @@ def test_what_is_kept_for_later_is_always_worth_a_look() -> None:
 
 def test_what_is_swallowed_is_not_kept() -> None:
     kept = Input()
-    kept.swallow(10)
+    kept.to_swallow = 10
     assert not kept.empty
     assert not kept.add(b"x" * 4)
     assert not kept.add(b"x" * 6)
     assert kept.empty
-    kept.swallow(3)
+    kept.to_swallow = 3
     assert kept.add(b"xxxget a")
     assert kept.take() == b"get a"
-    assert kept.size == 0
+    assert not kept.kept

@@ -1,5 +1,7 @@
 """What an upstream can do wrong, and that nothing doubtful reaches a client (R3, R4)."""
 
+from typing import Any
+
 import pytest
 
 from tests.support import packets
@@ -30,7 +32,7 @@ CONVERSATIONS = {
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_upstream_dies_at_every_byte_of_a_reply(play: Play, name: str) -> None:
-    """Case 46: whole replies, then SERVER_ERROR or the connection's end; never a cut-short hit, never a made-up miss."""
+    """Case 46: whole replies, then SERVER_ERROR or the end; never a cut-short hit, never a made-up miss."""
     asked, reply = CONVERSATIONS[name]
     commands = asked.count(b"\r\n") - (1 if name in ("set", "cas") else 0)
     for length in range(len(reply)):
@@ -207,14 +209,14 @@ def test_nothing_doubtful_is_delivered_before_the_surprise_is_seen(play: Play) -
             play.run()
 
 
-BINARY_SURPRISES = {
-    "another opaque": dict(opaque=2),
-    "another opcode": dict(opcode=packets.GET),
-    "another key": dict(key=b"b"),
-    "no key": dict(key=b""),
-    "a request": dict(magic=0x80),
-    "a status that it cannot have": dict(status=packets.AUTH_ERROR),
-    "wrong extras": dict(extras=b""),
+BINARY_SURPRISES: dict[str, dict[str, Any]] = {
+    "another opaque": {"opaque": 2},
+    "another opcode": {"opcode": packets.GET},
+    "another key": {"key": b"b"},
+    "no key": {"key": b""},
+    "a request": {"magic": 0x80},
+    "a status that it cannot have": {"status": packets.AUTH_ERROR},
+    "wrong extras": {"extras": b""},
 }
 
 
@@ -225,8 +227,8 @@ def test_a_binary_reply_that_cannot_be_drops_the_link(play: Play, name: str) -> 
     client.send(packet(packets.GETK, b"a", opaque=9) + packet(packets.NOOP, opaque=10))
     play.run()
     upstream.receive()
-    right = dict(opcode=packets.GETK, opaque=1, key=b"a", value=b"v", extras=b"\0" * 4)
-    upstream.send(_reply(**{**right, **BINARY_SURPRISES[name]}))  # type: ignore[arg-type]
+    right: dict[str, Any] = {"opcode": packets.GETK, "opaque": 1, "key": b"a", "value": b"v", "extras": b"\0" * 4}
+    upstream.send(_reply(**{**right, **BINARY_SURPRISES[name]}))
     play.run()
     assert upstream.link.closed
     assert [(answer.opaque, answer.status) for answer in client.responses()] == [

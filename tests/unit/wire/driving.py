@@ -261,9 +261,7 @@ def play_every_way(
     slowly = range(1, len(data), 1 if len(data) < LONG else 97)
 
     def check(what: str, positions: Iterable[int], late: bool = False, reply_size: int = 0) -> None:
-        again = play(
-            make_parser, data, positions, answer=answer, window=window, late=late, reply_size=reply_size
-        )
+        again = play(make_parser, data, positions, answer=answer, window=window, late=late, reply_size=reply_size)
         assert (again.received, again.refusals, again.end) == (whole.received, whole.refusals, whole.end), what
         assert window < 1000 or again.upstream == whole.upstream, what
 

@@ -17,8 +17,11 @@ NAMED = [opcode for opcode in OPCODES if QUIET.get(opcode, opcode) in KEYED]
 LARGEST = 1 << 30
 
 
-def refused(data: bytes, status: tuple[int, bytes], *, roles=(), denied: str = "") -> None:
-    outcome = play_every_way(binary(*roles), data + NOOP)
+def refused(data: bytes, status: tuple[int, bytes], *, roles=(), denied: str = "", splits=None) -> None:
+    """The packet has this one answer, nothing of it goes up, and the next one is read as one."""
+    if len(data) > 60:
+        splits = [*range(1, 60), len(data) - 1, len(data), len(data) + 1]
+    outcome = play_every_way(binary(*roles), data + NOOP, splits=splits)
     assert outcome.upstream == packet(packets.NOOP, opaque=FIRST_OPAQUE)
     assert outcome.received == response(data[1], 0xABCD, status[0], value=status[1]) + IN_STEP
     assert outcome.end == "open" and [lacks for _, lacks in outcome.refusals] == [denied]
@@ -28,7 +31,7 @@ def ended(data: bytes, status: tuple[int, bytes] = INVALID) -> None:
     """Refused by the header alone, without waiting for a body, and nothing behind it is looked at."""
     wanted = response(data[1], 0xABCD, status[0], value=status[1])
     for behind in (b"", NOOP + request(packets.GET)):
-        outcome = play_every_way(binary(), NOOP + data + behind)
+        outcome = play_every_way(binary(), NOOP + data + behind, splits=[1, 24, 25, 31, 32, 36, 47, 48, 49, 52])
         assert outcome.upstream == packet(packets.NOOP, opaque=FIRST_OPAQUE)
         assert (outcome.received, outcome.end) == (IN_STEP + wanted, "closed")
     assert play(binary(), data[:24]).received == wanted
@@ -45,10 +48,10 @@ def test_another_magic_closes(magic):
 
 
 @pytest.mark.parametrize("opcode", [*OPCODES, packets.STAT, packets.QUIT, 0x1B, 0xFF], ids=hex)
-@pytest.mark.parametrize("body_length", [LARGEST + 1, 0x7FFFFFFF, 0x80000001, 0xFFFFFFFF])
-def test_a_body_that_nobody_may_send(opcode, body_length):
+def test_a_body_that_nobody_may_send(opcode):
     """Case 20."""
-    ended(packet(opcode, b"b", opaque=0xABCD, body_length=body_length))
+    for body_length in (LARGEST + 1, 0x7FFFFFFF, 0x80000001, 0xFFFFFFFF):
+        ended(packet(opcode, b"b", opaque=0xABCD, body_length=body_length))
 
 
 @pytest.mark.parametrize("opcode", [*OPCODES, packets.STAT, packets.QUIT, 0x1B, 0xFF], ids=hex)
@@ -76,7 +79,7 @@ def test_bodies_of_what_has_none(opcode):
         extras = request(opcode)[24 : 24 + request(opcode)[4]]
         ended(packet(opcode, b"", extras=extras, opaque=0xABCD))
         ended(packet(opcode, b"", b"value", extras=extras, opaque=0xABCD))
-        for length in (251, 252, 1000, 65535):
+        for length in (251, 252, 1000):
             ended(packet(opcode, b"k" * length, extras=extras, opaque=0xABCD))
         takes_value = QUIET.get(opcode, opcode) in (1, 2, 3, 0x0E, 0x0F)
         if not takes_value:
@@ -87,24 +90,28 @@ def test_bodies_of_what_has_none(opcode):
         ended(packet(opcode, b"", b"1234", opaque=0xABCD))
 
 
-@pytest.mark.parametrize("opcode", sorted({*range(256)} - {*OPCODES, packets.STAT, packets.QUIT, packets.QUITQ}), ids=hex)
-def test_unknown_opcodes_never_go_up(opcode):
+UNKNOWN_OPCODES = sorted({*range(256)} - {*OPCODES, packets.STAT, packets.QUIT, packets.QUITQ})
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_unknown_opcodes_never_go_up(number):
     """With their bodies: memcached itself would lose count."""
-    for data in (b"", b"v" * 30, packet(packets.FLUSH)):
-        refused(packet(opcode, b"", data, opaque=0xABCD), UNKNOWN)
-    refused(packet(opcode, b"k", b"v", extras=b"1234", opaque=0xABCD, cas=5), UNKNOWN)
-    assert play(binary(), packet(opcode, opaque=0xABCD, body_length=LARGEST)).end == "unfinished"
+    for opcode in UNKNOWN_OPCODES[number::16]:
+        for data in (b"", b"v" * 30, packet(packets.FLUSH)):
+            refused(packet(opcode, b"", data, opaque=0xABCD), UNKNOWN, splits=[2, 23, 24, 25, 40, 48])
+        refused(packet(opcode, b"k", b"v", extras=b"1234", opaque=0xABCD, cas=5), UNKNOWN, splits=[24, 29, 30, 31])
+        assert play(binary(), packet(opcode, opaque=0xABCD, body_length=LARGEST)).end == "unfinished"
 
 
 BAD_KEYS = [b"a b", b" ", b"\0", b"a\r\nget x", b"a b\r\nget x", b"\x7f", b"a\t", b"\n", b"a\0b", b"k" * 249 + b" "]
 
 
 @pytest.mark.parametrize("opcode", NAMED, ids=hex)
-@pytest.mark.parametrize("key", BAD_KEYS, ids=lambda key: repr(key[:8]))
-def test_keys_that_text_could_not_name(opcode, key):
+def test_keys_that_text_could_not_name(opcode):
     """Case 25: what is one key here could be two there."""
-    refused(request(opcode, key, opaque=0xABCD), INVALID)
-    refused(request(opcode, key, opaque=0xABCD), INVALID, roles=(("read", ("app:*",)),))
+    for key in BAD_KEYS:
+        refused(request(opcode, key, opaque=0xABCD), INVALID)
+        refused(request(opcode, key, opaque=0xABCD), INVALID, roles=(("read", ("app:*",)),))
 
 
 @pytest.mark.parametrize("opcode", [packets.FLUSH, packets.FLUSHQ], ids=hex)
@@ -117,8 +124,25 @@ def test_flush_later(opcode, delay):
 
 @pytest.mark.parametrize(
     "key",
-    [b"cachedump", b"cachedump 1 0", b"conns", b"extstore", b"resetxyz", b"r", b"detail", b"detail o", b"detail on ", b" ", b"a\0"]
-    + [b"sizes_enable", b"ITEMS", b"items ", b" items", b"k" * 250, b"\r\n"],
+    [
+        b"cachedump",
+        b"cachedump 1 0",
+        b"conns",
+        b"extstore",
+        b"resetxyz",
+        b"r",
+        b"detail",
+        b"detail o",
+        b"detail on ",
+        b" ",
+        b"a\x00",
+        b"sizes_enable",
+        b"ITEMS",
+        b"items ",
+        b" items",
+        b"k" * 250,
+        b"\r\n",
+    ],
     ids=lambda key: repr(key[:14]),
 )
 def test_statistics_that_there_are_none(key):

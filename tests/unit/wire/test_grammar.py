@@ -15,18 +15,27 @@ def matcher(largest: int):
     return re.compile(grammar.decimal_at_most(largest)).fullmatch
 
 
-@pytest.mark.parametrize("largest", range(0, 131))
-def test_small_numbers_are_all_told_apart(largest):
-    matches = matcher(largest)
-    accepted = [number for number in range(0, 1300) if matches(b"%d" % number)]
-    assert accepted == list(range(largest + 1))
+def test_small_numbers_are_all_told_apart():
+    for largest in range(0, 131):
+        matches = matcher(largest)
+        accepted = [number for number in range(0, 1300) if matches(b"%d" % number)]
+        assert accepted == list(range(largest + 1))
 
 
 @pytest.mark.parametrize("largest", EDGES)
 def test_large_numbers_end_where_they_should(largest):
     matches = matcher(largest)
     chosen = random.Random(largest)
-    numbers = {0, 1, largest - 1, largest, largest + 1, largest * 10, largest * 10 + 9, largest + 10 ** len(str(largest))}
+    numbers = {
+        0,
+        1,
+        largest - 1,
+        largest,
+        largest + 1,
+        largest * 10,
+        largest * 10 + 9,
+        largest + 10 ** len(str(largest)),
+    }
     numbers |= {chosen.randrange(2 * largest) for _ in range(300)}
     # Numbers that differ from the largest in one digit.
     digits = str(largest)
@@ -35,15 +44,22 @@ def test_large_numbers_end_where_they_should(largest):
         assert (matches(b"%d" % number) is not None) is (number <= largest), number
 
 
-@pytest.mark.parametrize("largest", [0, 7, 10, 255, 2**31 - 1, 2**64 - 1])
-@pytest.mark.parametrize("spelling", ["", "00", "01", "+1", "-1", "-0", " 1", "1 ", "1\n", "1\0", "1x", "0x1", "1e1", "١"])
-def test_one_number_has_one_spelling(largest, spelling):
-    assert matcher(largest)(spelling.encode()) is None
+@pytest.mark.parametrize(
+    "spelling", ["", "00", "01", "+1", "-1", "-0", " 1", "1 ", "1\n", "1\0", "1x", "0x1", "1e1", "١"]
+)
+def test_one_number_has_one_spelling(spelling):
+    for largest in (0, 7, 10, 255, 2**31 - 1, 2**64 - 1):
+        assert matcher(largest)(spelling.encode()) is None
 
 
 @pytest.mark.parametrize(
     ("matches", "largest"),
-    [(grammar.is_uint32, 2**32 - 1), (grammar.is_uint64, 2**64 - 1), (grammar.is_length, 1 << 30), (grammar.is_exptime, 2**31 - 1)],
+    [
+        (grammar.is_uint32, 2**32 - 1),
+        (grammar.is_uint64, 2**64 - 1),
+        (grammar.is_length, 1 << 30),
+        (grammar.is_exptime, 2**31 - 1),
+    ],
     ids=["32 bits", "64 bits", "length", "exptime"],
 )
 def test_ranges(matches, largest):
@@ -70,7 +86,9 @@ def test_bytes_of_a_key():
             assert not grammar.is_key(key % byte)
 
 
-@pytest.mark.parametrize(("length", "fits"), [(0, False), (1, True), (249, True), (250, True), (251, False), (500, False)])
+@pytest.mark.parametrize(
+    ("length", "fits"), [(0, False), (1, True), (249, True), (250, True), (251, False), (500, False)]
+)
 def test_length_of_a_key(length, fits):
     assert (grammar.is_key(b"k" * length) is not None) is fits
     assert (grammar.is_key(b"\xff" * length) is not None) is fits

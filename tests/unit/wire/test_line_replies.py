@@ -14,7 +14,12 @@ POSSIBLE = {
     b"append": [b"STORED", b"NOT_STORED"],
     b"prepend": [b"STORED", b"NOT_STORED"],
     b"cas": [b"STORED", b"EXISTS", b"NOT_FOUND"],
-    b"incr": [b"0", b"18446744073709551615", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value"],
+    b"incr": [
+        b"0",
+        b"18446744073709551615",
+        b"NOT_FOUND",
+        b"CLIENT_ERROR cannot increment or decrement non-numeric value",
+    ],
     b"decr": [b"7", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value"],
     b"delete": [b"DELETED", b"NOT_FOUND"],
     b"touch": [b"TOUCHED", b"NOT_FOUND"],
@@ -37,7 +42,18 @@ FRAMES = {
 }
 ERRORS = [b"SERVER_ERROR out of memory storing object", b"SERVER_ERROR object too large for cache", b"SERVER_ERROR "]
 NEVER = [b"ERROR", b"CLIENT_ERROR bad data chunk", b"CLIENT_ERROR bad command line format", b"END", b"VALUE k 0 1"]
-NEVER += [b"", b"STORED ", b" STORED", b"stored", b"x", b"SERVER_ERROR", b"SERVER_ERROR a\0", b"HD", b"123456789012345678901", b"-1"]
+NEVER += [
+    b"",
+    b"STORED ",
+    b" STORED",
+    b"stored",
+    b"x",
+    b"SERVER_ERROR",
+    b"SERVER_ERROR a\0",
+    b"HD",
+    b"123456789012345678901",
+    b"-1",
+]
 
 
 def making(frame: bytes, *others: bytes):
@@ -80,14 +96,16 @@ def test_the_replies_that_a_verb_can_have(verb):
 
 
 @pytest.mark.parametrize("verb", POSSIBLE, ids=bytes.decode)
-@pytest.mark.parametrize("words", [b"", b"responseK", b" x"])
-def test_the_error_that_throws_replies_away_is_nobodys_answer(verb, words):
-    """It answers a later get, and the reply to this command is among those that memcached threw away: whoever took it
-    for his own would hand every later answer to the one before it."""
-    error = b"SERVER_ERROR out of memory writing get response" + words + b"\r\n"
-    reading = read_every_way(making(FRAMES[verb], b"get k\r\n", b"get j\r\n"), error + b"END\r\n")
-    assert reading.lost
-    assert reading.received == b"SERVER_ERROR lost\r\n" * 3
+def test_the_error_that_throws_replies_away_is_nobodys_answer(verb):
+    """It answers a later get, and the reply to this command is among those that memcached threw away.
+
+    Whoever took it for his own would leave every later answer to the one before it.
+    """
+    for words in (b"", b"responseK", b" x"):
+        error = b"SERVER_ERROR out of memory writing get response" + words + b"\r\n"
+        reading = read_every_way(making(FRAMES[verb], b"get k\r\n", b"get j\r\n"), error + b"END\r\n")
+        assert reading.lost
+        assert reading.received == b"SERVER_ERROR lost\r\n" * 3
 
 
 def test_a_line_that_does_not_end_is_no_reply():
@@ -121,7 +139,9 @@ def test_statistics(reply):
     assert (reading.received, reading.lost, reading.waiting) == (reply, "", 0)
 
 
-@pytest.mark.parametrize("reply", [b"STORED\r\n", b"STAT a 1\nEND\r\n", b"\r\n", b"STAT a 1\r\nVALUE a 0 1\r\n", b"END\r\nEND\r\n"])
+@pytest.mark.parametrize(
+    "reply", [b"STORED\r\n", b"STAT a 1\nEND\r\n", b"\r\n", b"STAT a 1\r\nVALUE a 0 1\r\n", b"END\r\nEND\r\n"]
+)
 def test_what_stats_cannot_have(reply):
     assert read_every_way(stats, reply).lost
 
@@ -149,7 +169,14 @@ def test_statistics_need_a_link_of_their_own():
 def test_the_proxys_own_replies_wait_for_their_turn():
     def make(sink: Collector) -> list[Request]:
         set_, version = making(FRAMES[b"set"], b"version\r\n")(sink)
-        return [Local(sink, b"one\r\n"), set_, Local(sink, b"two\r\n"), Local(sink, b"three\r\n"), version, Local(sink, b"4\r\n")]
+        return [
+            Local(sink, b"one\r\n"),
+            set_,
+            Local(sink, b"two\r\n"),
+            Local(sink, b"three\r\n"),
+            version,
+            Local(sink, b"4\r\n"),
+        ]
 
     reading = read_every_way(make, b"STORED\r\nVERSION 1\r\n")
     assert reading.received == b"one\r\nSTORED\r\ntwo\r\nthree\r\nVERSION 1\r\n4\r\n"

@@ -32,7 +32,16 @@ def value(key: bytes, data: bytes, unique: bytes = b"", flags: int = 0) -> bytes
     return b"VALUE %s %d %d%s\r\n%s\r\n" % (key, flags, len(data), unique, data)
 
 
-LIKE_REPLIES = [b"", b"END\r\n", b"END\r\nVALUE x 0 1\r\n", b"VALUE a 0 100\r\n", b"\r\n", b"\r", b"\n", b"SERVER_ERROR x\r\n"]
+LIKE_REPLIES = [
+    b"",
+    b"END\r\n",
+    b"END\r\nVALUE x 0 1\r\n",
+    b"VALUE a 0 100\r\n",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"SERVER_ERROR x\r\n",
+]
 
 
 @pytest.mark.parametrize(

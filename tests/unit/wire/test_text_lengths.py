@@ -34,7 +34,7 @@ def test_a_line_of_2048_bytes_is_read(line, size):
 @pytest.mark.parametrize("size", [2049, 2050, 2051, 4096, 65536])
 @pytest.mark.parametrize("line", [b"version", b"delete b", b"set k 0 0 1", b"boguscmd", b"", b" get b", b"getx b"])
 def test_a_longer_line_ends_the_connection(line, size):
-    splits = few(size) + [size - 2, size - 1]
+    splits = [*few(size), size - 2, size - 1]
     outcome = play_every_way(text(), padded(line, size) + b"mn\r\n", splits=splits)
     assert (outcome.upstream, outcome.received, outcome.end) == (b"", TOO_LONG, "closed")
     assert outcome.refusals == [("line too long", "")]

@@ -10,10 +10,18 @@ READER = ("read", ("app:*",))
 WRITER = ("write", ("*",))
 
 
-@pytest.mark.parametrize("role", [("*", ("*",)), WRITER, READER, ("read", ())], ids=["all", "writer", "reader", "nothing"])
+@pytest.mark.parametrize(
+    "role", [("*", ("*",)), WRITER, READER, ("read", ())], ids=["all", "writer", "reader", "nothing"]
+)
 @pytest.mark.parametrize(
     "line",
-    [b"set k 0 0 12", b"set _ _ _ 12", b"set x 0 0 12 noreply", b"set  auth auth 0 12", b"set " + b"k" * 251 + b" -9 x 12"],
+    [
+        b"set k 0 0 12",
+        b"set _ _ _ 12",
+        b"set x 0 0 12 noreply",
+        b"set  auth auth 0 12",
+        b"set " + b"k" * 251 + b" -9 x 12",
+    ],
 )
 def test_the_token_is_answered_and_goes_nowhere(role, line):
     frame = line + b"\r\n" + TOKEN + b"\r\n"
@@ -36,7 +44,9 @@ def test_only_set_is_a_login():
     assert play_every_way(text(WRITER, token=TOKEN), frame).upstream == frame
 
 
-@pytest.mark.parametrize("line", [b"set _ _ _ 12 junk more", b"set k 0 0 11", b"set k 0 0 10", b"set k 0 0 -1", b"set _ _ 12"])
+@pytest.mark.parametrize(
+    "line", [b"set _ _ _ 12 junk more", b"set k 0 0 11", b"set k 0 0 10", b"set k 0 0 -1", b"set _ _ 12"]
+)
 def test_a_token_in_a_wrong_frame_is_no_token(line):
     outcome = play_every_way(text(READER, token=TOKEN), line + b"\r\n" + TOKEN + b"\r\n")
     assert outcome.upstream == b""

@@ -1,0 +1,131 @@
+"""Places: how many there are, and that each comes back exactly once (case 54)."""
+
+import random
+
+import pytest
+
+from mcproxy.server.admission import LOGINS_PER_ADDRESS, Admission, Place
+
+
+def entered(admission: Admission, address: str | None) -> Place:
+    place = admission.enter(address)
+    assert isinstance(place, Place), place
+    return place
+
+
+def test_as_many_as_configured_and_no_more() -> None:
+    admission = Admission(connections=3, per_address=0, logins=100)
+    places = [entered(admission, "10.0.0.1") for _ in range(3)]
+    assert admission.enter("10.0.0.2") == "too_many"
+    assert admission.enter(None) == "too_many"
+    places[1].release()
+    places[1].release()
+    assert isinstance(admission.enter(None), Place)
+    assert admission.enter(None) == "too_many", "a place that is given up twice counts once"
+
+
+def test_a_cap_for_each_address() -> None:
+    admission = Admission(connections=100, per_address=2, logins=100)
+    first, _ = entered(admission, "10.0.0.1"), entered(admission, "10.0.0.1")
+    assert admission.enter("10.0.0.1") == "too_many_from_address"
+    entered(admission, "10.0.0.2")
+    first.logged_in()
+    assert admission.enter("10.0.0.1") == "too_many_from_address", "who is logged in still counts"
+    first.release()
+    entered(admission, "10.0.0.1")
+    assert admission.enter("10.0.0.1") == "too_many_from_address"
+
+
+def test_loopback_and_unix_sockets_have_no_cap_of_their_own() -> None:
+    admission = Admission(connections=500, per_address=1, logins=500)
+    for _ in range(500):
+        entered(admission, None)
+    assert admission.enter(None) == "too_many"
+
+
+def test_logins_of_one_address_are_bounded_without_a_cap() -> None:
+    """Before login 64, whatever is configured for after it."""
+    admission = Admission(connections=10_000, per_address=0, logins=10_000)
+    places = [entered(admission, "10.0.0.1") for _ in range(LOGINS_PER_ADDRESS)]
+    assert admission.enter("10.0.0.1") == "too_many_from_address"
+    entered(admission, "10.0.0.2")
+    places[0].logged_in()
+    entered(admission, "10.0.0.1")
+    assert admission.enter("10.0.0.1") == "too_many_from_address"
+
+
+def test_logins_of_all_together_are_bounded() -> None:
+    admission = Admission(connections=100, per_address=0, logins=2)
+    first, _ = entered(admission, "10.0.0.1"), entered(admission, None)
+    assert admission.enter("10.0.0.3") == "too_many"
+    first.logged_in()
+    first.logged_in()
+    assert admission.waiting == 1
+    entered(admission, "10.0.0.3")
+    assert admission.enter("10.0.0.4") == "too_many"
+
+
+def test_logging_in_again_takes_a_place_among_those_who_log_in() -> None:
+    admission = Admission(connections=100, per_address=0, logins=2)
+    place = entered(admission, "10.0.0.1")
+    assert place.logs_in_again()
+    assert admission.waiting == 1, "it was among them already"
+    place.logged_in()
+    assert place.logs_in_again()
+    assert admission.waiting == 1
+    place.logged_in()
+    others = [entered(admission, "10.0.0.2") for _ in range(2)]
+    assert not place.logs_in_again(), "there is no place among them"
+    assert admission.waiting == 2
+    place.release()
+    for other in others:
+        other.release()
+    assert (admission.connections, admission.waiting) == (0, 0)
+
+
+def test_logging_in_again_is_bounded_for_each_address() -> None:
+    admission = Admission(connections=1000, per_address=0, logins=1000)
+    place = entered(admission, "10.0.0.1")
+    place.logged_in()
+    for _ in range(LOGINS_PER_ADDRESS):
+        entered(admission, "10.0.0.1")
+    assert not place.logs_in_again()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_churn_leaves_exactly_the_places_that_there_were(seed: int) -> None:
+    """Case 54: whatever way connections go, and in whatever order."""
+    chance = random.Random(seed)
+    addresses = [None, "10.0.0.1", "10.0.0.2", "2001:db8::1"]
+    admission = Admission(connections=40, per_address=7, logins=20)
+    places: list[Place] = []
+    for _ in range(5000):
+        action = chance.random()
+        if action < 0.45:
+            place = admission.enter(chance.choice(addresses))
+            if isinstance(place, Place):
+                places.append(place)
+        elif places:
+            place = chance.choice(places)
+            if action < 0.6:
+                place.logged_in()
+            elif action < 0.7:
+                place.logs_in_again()
+            else:
+                places.remove(place)
+                for _ in range(chance.randint(1, 2)):
+                    place.release()
+        assert admission.connections == len(places) <= 40
+        assert 0 <= admission.waiting <= min(20, len(places))
+        for address in addresses[1:]:
+            assert sum(place.address == address for place in places) <= 7
+    for place in places:
+        place.release()
+    assert (admission.connections, admission.waiting) == (0, 0)
+    for address in addresses[1:]:
+        again = [entered(admission, address) for _ in range(7)]
+        assert admission.enter(address) == "too_many_from_address"
+        for place in again:
+            place.release()
+    assert not admission._by_address
+    assert not admission._waiting_by_address, "addresses that are gone are forgotten"
