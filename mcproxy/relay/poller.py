@@ -64,10 +64,13 @@ class Relay:
     """The epoll, the descriptors in it, and the lists of one turn.
 
     `total_buffer` bounds the bytes that all handlers keep; the one that keeps most is closed when it is exceeded.
+    `largest_value` is what one answer may come to, in bytes.
     `on_error` is told of a handler that raised: a bug, which costs that connection and no other.
     """
 
-    def __init__(self, total_buffer: int, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, total_buffer: int, on_error: Callable[[BaseException], None], largest_value: int = 1024 * 1024
+    ) -> None:
         self.now = time.monotonic()
         self.traffic = Traffic()
         self.handlers: dict[int, Handler] = {}
@@ -77,6 +80,9 @@ class Relay:
         self.ready: deque[Resumable] = deque()
         self.held = 0
         self._total_buffer = total_buffer
+        self._largest_value = largest_value
+        # Answers that one session may have in flight: if all are of the largest size, they take half of what is left.
+        self.most_in_flight = max(1, total_buffer // 2 // largest_value)
         self._on_error = on_error
         self._epoll = select.epoll()
         self._busy = 0
@@ -119,6 +125,7 @@ class Relay:
         """Account for `size` more bytes (or fewer, if negative) that a handler keeps."""
         handler.held += size
         self.held += size
+        self.most_in_flight = max(1, (self._total_buffer - self.held) // 2 // self._largest_value)
         if self.held > self._total_buffer and size > 0:
             largest = max(self.handlers.values(), key=lambda other: other.held, default=handler)
             largest.close("total_buffer exceeded")

@@ -68,7 +68,6 @@ class Secured:
         try:
             first = self._read(_RECORD)
         except ssl.SSLWantReadError:
-            self._answer()
             raise BlockingIOError from None
         if not self._incoming.pending:
             if not first:
@@ -84,16 +83,13 @@ class Secured:
                 parts.append(part)
                 part = self._read(_RECORD)
             self.ended = True
-        self._answer()
         return b"".join(parts)
 
-    def _answer(self) -> None:
-        """Send what TLS itself has to say (the answer to a key update); it is small, and lost if the socket is full."""
-        if self._outgoing.pending:
-            self.socket.send(self._take())
-
     def encrypt(self, data: bytes) -> bytes:
-        """The records that carry `data`. Raises OSError after the client's goodbye or on a broken connection."""
+        """The records that carry `data`, behind what TLS itself has to say (the answer to a key update, say).
+
+        Raises OSError on a broken connection.
+        """
         size = len(data)
         written = self._write(data)
         if written < size:

@@ -63,6 +63,8 @@ class Session(Downstream):
         if self._output.queued > self._buffer or (link is not None and link.unsent > UNSENT_LIMIT and self._stalls()):
             self._wait(data, 0)
             return
+        if self._window > self._relay.most_in_flight:
+            self._window = self._relay.most_in_flight
         if self.largest_value * self._window > self._buffer:
             self._window = max(1, self._buffer // self.largest_value)
         parser = self.parser
@@ -184,7 +186,7 @@ class Session(Downstream):
         Whatever is in flight has to be kept if the client doesn't read it. So it is at most what fits the buffer at the
         largest value seen: a slow reader never fills memory, and never holds up a link that it shares.
         """
-        window = min(self._window * 2, self._limits.pipeline)
+        window = min(self._window * 2, self._limits.pipeline, self._relay.most_in_flight)
         if self.largest_value:
             window = min(window, max(1, self._buffer // self.largest_value))
             # Large values of long ago count for less.

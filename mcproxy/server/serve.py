@@ -74,7 +74,7 @@ def _listen(settings: Settings, stack: contextlib.ExitStack) -> dict[str, list[s
 
 def _build(settings: Settings) -> ServerState:
     limits = settings.limits
-    relay = Relay(limits.total_buffer, _log_bug)
+    relay = Relay(limits.total_buffer, _log_bug, limits.value + LINE_LENGTH)
     state: ServerState
 
     def snapshot() -> TrafficSnapshot:
@@ -101,8 +101,6 @@ def _build(settings: Settings) -> ServerState:
         for protocol in protocols
     }
     users = Users({}) if settings.users_file is None else parse_users(settings.users_file.read_text("utf-8"))
-    # Even a client whose values are all of the largest size, and who reads none, takes at most half of total_buffer.
-    pipeline = max(1, min(limits.pipeline, limits.total_buffer // (2 * (limits.value + LINE_LENGTH))))
     state = ServerState(
         settings=settings,
         relay=relay,
@@ -111,7 +109,7 @@ def _build(settings: Settings) -> ServerState:
         authenticator=Authenticator(users, Throttle()),
         admission=Admission(limits.connections, limits.connections_per_address, limits.login_connections),
         metrics=metrics,
-        session_limits=SessionLimits(pipeline, limits.session_buffer, limits.stall_timeout, limits.idle_timeout),
+        session_limits=SessionLimits(limits.pipeline, limits.session_buffer, limits.stall_timeout, limits.idle_timeout),
     )
     return state
 

@@ -66,10 +66,9 @@ def _remove_stale(path: str) -> None:
             raise OSError(errno.EEXIST, "a file that is not a socket is in the way")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        # EAGAIN: somebody listens whose queue is full.
+        if probe.connect_ex(path) == errno.ECONNREFUSED:
             Path(path).unlink()
             return
     raise OSError(errno.EADDRINUSE, "another process listens there")

@@ -9,10 +9,12 @@ from typing import ClassVar
 
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC, Operation, reply
+from mcproxy.wire.grammar import LARGEST_LENGTH
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink
 
 _LONGEST_ERROR = 1024
-_LONGEST_STATISTIC = 4096
+# `detail dump` is one packet with a line for each prefix.
+_LONGEST_STATISTIC = 1024 * 1024
 
 
 class BinaryRequest(Request):
@@ -110,7 +112,7 @@ class BinaryRequest(Request):
         wanted_key = len(self.key) if operation.reply_key else 0
         value = body_length - key_length - extras
         if status == operations.SUCCESS:
-            fits = extras == operation.reply_extras and key_length == wanted_key and value >= 0
+            fits = extras == operation.reply_extras and key_length == wanted_key and 0 <= value <= LARGEST_LENGTH
             fits = fits and operation.reply_value in (value, -1)
         elif status in operation.errors:
             # A GETK miss names the key and has no text.

@@ -56,55 +56,61 @@ class Retrieval(Request):
         run = self.upstream
         # Where the reply to the current line began, and what was so at the time.
         line, line_cursor, line_hits = position, self.cursor, self.hits
-        while True:
-            match = self.header(buffer, position)
-            if match is not None:
-                name, digits = match.group(1, 2)
-                cursor = self.cursor
-                after = cursor + len(name)
-                if not run.startswith(name, cursor) or (run[after] != SPACE and run[after] != CARRIAGE_RETURN):
-                    after = self._pass_over_misses(name)
-                length = int(digits)
-                if length > self.sink.largest_value:
-                    self.sink.largest_value = length
-                end = match.end() + length + 2
-                if end > size:
-                    if length <= STREAM_FROM:
-                        break
+        try:
+            while True:
+                match = self.header(buffer, position)
+                if match is not None:
+                    name, digits = match.group(1, 2)
+                    cursor = self.cursor
+                    after = cursor + len(name)
+                    if not run.startswith(name, cursor) or (run[after] != SPACE and run[after] != CARRIAGE_RETURN):
+                        after = self._pass_over_misses(name)
+                    length = int(digits)
+                    if length > self.sink.largest_value:
+                        self.sink.largest_value = length
+                    end = match.end() + length + 2
+                    if end > size:
+                        if length <= STREAM_FROM:
+                            break
+                        self.cursor = after
+                        self.hits += 1
+                        # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
+                        position = min(size, end - 2)
+                        self.streaming = end - position
+                        self._deliver(buffer, start, position)
+                        return position
                     self.cursor = after
                     self.hits += 1
-                    # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
-                    position = min(size, end - 2)
-                    self.streaming = end - position
-                    self._deliver(buffer, start, position)
+                    position = end
+                    if not buffer.startswith(LAST, end - 2):
+                        if not buffer.startswith(b"\r\n", end - 2):
+                            raise OutOfStep("a value that is longer than its length")
+                        continue
+                    # The usual end: one key asked, one value, END.
+                    position += len(END)
+                elif buffer.startswith(END, position):
+                    position += len(END)
+                else:
+                    match = SERVER_ERROR.match(buffer, position)
+                    if match is None:
+                        expect_more(buffer, position)
+                        break
+                    position = match.end()
+                    self._deliver_error(buffer, start, position)
+                    start = position
+                # The current line has its answer.
+                following = run.find(b"\n", self.cursor) + 1
+                if following == len(run):
+                    self.done = True
+                    self._deliver_end(buffer, start, position)
                     return position
-                self.cursor = after
-                self.hits += 1
-                position = end
-                if not buffer.startswith(LAST, end - 2):
-                    if not buffer.startswith(b"\r\n", end - 2):
-                        raise OutOfStep("a value that is longer than its length")
-                    continue
-                # The usual end: one key asked, one value, END.
-                position += len(END)
-            elif buffer.startswith(END, position):
-                position += len(END)
-            else:
-                match = SERVER_ERROR.match(buffer, position)
-                if match is None:
-                    expect_more(buffer, position)
-                    break
-                position = match.end()
-                self._deliver_error(buffer, start, position)
-                start = position
-            # The current line has its answer.
-            following = run.find(b"\n", self.cursor) + 1
-            if following == len(run):
-                self.done = True
-                self._deliver_end(buffer, start, position)
-                return position
-            self.cursor = following + self.skip
-            line, line_cursor, line_hits = position, self.cursor, self.hits
+                self.cursor = following + self.skip
+                line, line_cursor, line_hits = position, self.cursor, self.hits
+        except OutOfStep:
+            # The lines before have their whole answer; this one gets an error instead.
+            self.cursor, self.hits = line_cursor, line_hits
+            self._deliver(buffer, start, line)
+            raise
         if position - line <= STREAM_FROM:
             position, self.cursor, self.hits = line, line_cursor, line_hits
         self._deliver(buffer, start, position)

@@ -185,8 +185,8 @@ def test_what_is_no_key_and_no_prefix(entry):
 
 
 @pytest.mark.parametrize("text", [" ", "a b", "a\tb", "a\r\nflush_all", "a\0", "\x7f", "a\n", "\x1f"])
-@pytest.mark.parametrize("end", ["", "*"])
-def test_no_entry_puts_other_bytes_into_the_pattern(text, end):
+def test_no_entry_puts_other_bytes_into_the_pattern(text):
     """An entry with a blank or a line end would make a pattern that matches two words, or two lines."""
-    with pytest.raises(ValueError, match="not a key or a prefix"):
-        KeySet.of([text + end])
+    for entry in (text, text + "*"):
+        with pytest.raises(ValueError, match="not a key or a prefix"):
+            KeySet.of([entry])

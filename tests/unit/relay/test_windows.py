@@ -199,7 +199,10 @@ def test_an_endless_pipeline_of_refusals_is_not_read_either(play: Play, asked: b
 
 
 def test_whoever_keeps_most_is_closed_when_all_together_keep_too_much(small_play: Play) -> None:
+    """Values may be larger than limits.value says, where somebody else stored them: the window can't prevent that."""
     play = small_play
+    play.relay._largest_value = 1000
+    play.relay.most_in_flight = 2000
     store = Store(play.upstream(), BIG | {b"medium": 100_000})
     modest, greedy = play.client(), play.client()
     modest.send(b"get medium\r\n" * 8)
@@ -555,8 +558,8 @@ def test_pipelines_larger_than_the_window_arrive_whole_and_in_order(play: Play, 
     assert heard == b"".join(b"%d\r\n" % number for number in numbers)
 
 
-def test_a_hundred_thousand_quiet_gets_then_noop(play: Play) -> None:
-    """Case 24."""
+def test_many_quiet_gets_then_noop(play: Play) -> None:
+    """Case 24, with 20,000 of them."""
     upstream = play.upstream(binary=True)
     client = play.client(binary=True)
     client.push(packet(packets.GETQ, b"miss") * 20_000 + packet(packets.NOOP, opaque=99))

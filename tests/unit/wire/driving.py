@@ -268,9 +268,8 @@ def play_every_way(
     for position in every_byte if splits is None else splits:
         check(f"cut at {position}", [position])
     check("piece by piece", slowly)
-    for positions in ((), slowly):
-        for reply_size in (0, 1 if len(whole.received) < LONG else 97):
-            check(f"late, with replies in pieces of {reply_size}", positions, True, reply_size)
+    check("late, with replies in small pieces", (), True, 1 if len(whole.received) < LONG else 97)
+    check("piece by piece, late", slowly, True)
     return whole
 
 
