@@ -9,6 +9,9 @@ KEY_BYTE = rb"[\x21-\x7e\x80-\xff]"
 KEY_LENGTH = 250
 
 
+_is_part = re.compile(KEY_BYTE + rb"{0,%d}" % KEY_LENGTH).fullmatch
+
+
 @dataclass(frozen=True)
 class KeySet:
     """Keys given one by one and by prefix. The empty prefix stands for all keys."""
@@ -18,17 +21,15 @@ class KeySet:
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> "KeySet":
-        """From a role's `keys`: a trailing * makes a prefix. Raises ValueError for a * elsewhere or no entry text."""
+        """From a role's `keys`: a trailing * makes a prefix. Raises ValueError for what is neither."""
         exact: set[bytes] = set()
         prefixes: set[bytes] = set()
         for entry in entries:
             raw = entry.encode("utf-8", "surrogateescape")
-            if raw.endswith(b"*"):
-                prefixes.add(raw[:-1])
-            else:
-                exact.add(raw)
-            if not raw or b"*" in raw[:-1] or len(raw) > KEY_LENGTH + 1:
+            part = raw.removesuffix(b"*")
+            if not raw or b"*" in part or _is_part(part) is None:
                 raise ValueError(f"not a key or a prefix ending in *: {entry!r}")
+            (prefixes if raw != part else exact).add(part)
         return cls(frozenset(exact), frozenset(prefixes))
 
     def __or__(self, other: "KeySet") -> "KeySet":

@@ -6,8 +6,9 @@ from mcproxy.wire.requests import STREAM_FROM, Request
 from tests.support import packets
 from tests.support.packets import packet
 from tests.unit.wire.answering import FLAGS, response
-from tests.unit.wire.driving import LOST, Collector, Link, read, read_every_way
+from tests.unit.wire.driving import LOST, Collector, Link
 from tests.unit.wire.granting import binary
+from tests.unit.wire.reading import read, read_every_way
 from tests.unit.wire.test_binary_frames import LOOKUPS, LOUD, QUIET, request
 
 OURS, CLIENTS = 0x51, 0xC11E

@@ -4,8 +4,9 @@ import pytest
 
 from mcproxy.wire.requests import LinesRequest, Local, Request
 from mcproxy.wire.text_rules import KEYED, KEYLESS, STORAGE
-from tests.unit.wire.driving import Collector, Link, read, read_every_way
+from tests.unit.wire.driving import Collector, Link
 from tests.unit.wire.granting import text
+from tests.unit.wire.reading import read, read_every_way
 
 POSSIBLE = {
     b"set": [b"STORED"],

@@ -6,8 +6,9 @@ Each reply is cut at every byte. A fault ends the link, and leaves one answer fo
 import pytest
 
 from mcproxy.wire.requests import STREAM_FROM, Request
-from tests.unit.wire.driving import Collector, Link, read, read_every_way
+from tests.unit.wire.driving import Collector, Link
 from tests.unit.wire.granting import text
+from tests.unit.wire.reading import read, read_every_way
 
 ERROR = b"SERVER_ERROR lost\r\n"
 
