@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import time
+import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
@@ -110,6 +111,14 @@ def configure(
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """The process's logger; to be got at import, before configure() is called."""
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger())
+
+
+def log_bug(error: BaseException) -> None:
+    """An exception that nobody expected: which, and where it came from. Its text may hold a client's bytes."""
+    where = [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    get_logger().error("internal_error", error=type(error).__name__, where=" ".join(where[-4:]))
 
 
 def report_suppressed() -> None:

@@ -16,7 +16,7 @@ from mcproxy.auth.login_binary import BinaryLogin
 from mcproxy.auth.login_text import TextLogin
 from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
-from mcproxy.observe.log import get_logger
+from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
@@ -53,11 +53,8 @@ class Client:
 
     async def run(self) -> None:
         """From the accept to the session. Never raises for anything that the client does."""
-        try:
+        with self._closing_on_error():
             await self._until_session(b"")
-        except OSError as error:
-            # The client went away, or its handshake failed.
-            self._give_up(ConnectionRefusal.TLS if isinstance(error, ssl.SSLError) else None, _explain(error))
 
     async def _until_session(self, received: bytes) -> None:
         settings = self._listener.settings
@@ -196,13 +193,11 @@ class Client:
         self._server.start_soon(self._log_in_once_more, data)
 
     async def _log_in_once_more(self, data: bytes) -> None:
-        try:
+        with self._closing_on_error():
             with self._deadline() as scope:
                 await self._log_in(data)
             if scope.cancelled_caught:
                 self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
-        except OSError as error:
-            self._give_up(None, _explain(error))
 
     def closed(self, session: Session, reason: str) -> None:
         """The session is over and its socket closed."""
@@ -218,6 +213,18 @@ class Client:
         self._server.session_ended(session)
         self._server.metrics.session_closed(self._listener.name)
         log.debug("session_ended", why=reason, principal=str(self._principal), **self._fields)
+
+    @contextlib.contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        """What goes wrong with one connection ends that connection and nothing else."""
+        try:
+            yield
+        except OSError as error:
+            # The client went away, or its handshake failed.
+            self._give_up(ConnectionRefusal.TLS if isinstance(error, ssl.SSLError) else None, _explain(error))
+        except Exception as error:
+            log_bug(error)
+            self._close()
 
     @contextlib.contextmanager
     def _deadline(self) -> Iterator[trio.CancelScope]:

@@ -5,7 +5,6 @@ import resource
 import signal
 import socket
 import ssl
-import traceback
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -14,7 +13,7 @@ import trio
 from mcproxy.auth.throttle import Throttle
 from mcproxy.auth.users import Users, parse_users
 from mcproxy.config.schema import Settings
-from mcproxy.observe.log import get_logger, report_suppressed
+from mcproxy.observe.log import get_logger, log_bug, report_suppressed
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
 from mcproxy.policy.allowlist import Allowlist
 from mcproxy.relay.interfaces import SessionLimits
@@ -74,7 +73,7 @@ def _listen(settings: Settings, stack: contextlib.ExitStack) -> dict[str, list[s
 
 def _build(settings: Settings) -> ServerState:
     limits = settings.limits
-    relay = Relay(limits.total_buffer, _log_bug, limits.value + LINE_LENGTH)
+    relay = Relay(limits.total_buffer, log_bug, limits.value + LINE_LENGTH)
     state: ServerState
 
     def snapshot() -> TrafficSnapshot:
@@ -207,8 +206,3 @@ async def _report_forever() -> None:
     while True:
         await trio.sleep(1)
         report_suppressed()
-
-
-def _log_bug(error: BaseException) -> None:
-    where = "".join(traceback.format_exception(error)[-3:])
-    log.error("internal_error", error=type(error).__name__, where=where)
