@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -35,6 +36,7 @@ Addresses = dict[str, list[str]]
 ReadyCallback = Callable[[Addresses], None]
 # Seconds that `ready` waits for a first link to upstream before it is called without one.
 _FIRST_LINK = 2.0
+_SWITCH_INTERVAL = 0.001
 
 
 def run_server(settings: Settings, *, ready: ReadyCallback | None = None) -> int:
@@ -43,6 +45,8 @@ def run_server(settings: Settings, *, ready: ReadyCallback | None = None) -> int
     `ready` is called once everything listens, with the addresses by listener name, "admin" and "health" among them.
     """
     _raise_descriptor_limit()
+    # A thread that has hashed a password waits this long for the relay, when that is busy, before it gets its turn.
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     with contextlib.ExitStack() as stack:
         listening = _listen(settings, stack)
         trio.run(_serve, settings, listening, ready)
