@@ -5,12 +5,11 @@ import select
 from mcproxy.relay.input import Input
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.output import Output
-from mcproxy.relay.poller import Relay
+from mcproxy.relay.poller import READ, Relay
 from mcproxy.relay.secured import RECEIVE_SIZE, Connection, Secured, socket_of
 
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts.
 FRAME_STALLS = 10
-READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLERR | select.EPOLLHUP
 
@@ -63,19 +62,13 @@ class Downstream:
 
     def on_events(self, events: int) -> None:
         """Read, write, or give up."""
-        if events == READ and not self._paused and not self._finishing:
-            self._readable()
-            return
         if events & GONE and not (events & READ and self._events & READ):
             self._gone(events)
             return
         if events & WRITE:
             self._drain()
         if events & READ and not self.closed:
-            if self._paused or self._finishing:
-                self._listen()
-            else:
-                self._readable()
+            self.readable()
 
     def _gone(self, events: int) -> None:
         if events & select.EPOLLERR or not self._paused or self._finishing:
@@ -88,7 +81,11 @@ class Downstream:
             self._account()
             self._make_ready()
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Read what the client sent, if the session can go on."""
+        if self._paused or self._finishing:
+            self._listen()
+            return
         try:
             data = self._receive(RECEIVE_SIZE)
         except BlockingIOError:

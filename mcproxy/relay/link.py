@@ -5,10 +5,9 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from mcproxy.relay.poller import Relay, Resumable
+from mcproxy.relay.poller import READ, Relay, Resumable
 from mcproxy.wire.requests import OutOfStep, Request
 
-READ = select.EPOLLIN
 READ_WRITE = select.EPOLLIN | select.EPOLLOUT
 # More would make every receive map, shrink and unmap a bytes object: three system calls.
 RECEIVE_SIZE = 64 * 1024
@@ -31,8 +30,8 @@ class Link:
         self.held = 0
         self.waiting: deque[Request] = deque()
         self.unsent = 0
-        # How many of the last in `waiting` upstream cannot have seen yet.
-        self._not_sent = 0
+        # How many of `waiting` upstream can have seen: what comes before a request was sent is not its reply.
+        self._answerable = 0
         self.closed = False
         # Ends once nothing is in flight any more.
         self.single_use = False
@@ -56,12 +55,10 @@ class Link:
         """Send a request at the end of the turn."""
         if request.local:
             self.waiting.append(request)
-            self._not_sent += 1
             return
         data = request.upstream
         if request.releases:
             request.upstream = b""
-        self._not_sent += 1
         if not self.waiting:
             self._progress = self._relay.now
         self.waiting.append(request)
@@ -75,7 +72,7 @@ class Link:
     def on_events(self, events: int) -> None:
         """Read, or write what could not be written."""
         if events & select.EPOLLIN:
-            self._readable()
+            self.readable()
         elif events & (select.EPOLLERR | select.EPOLLHUP):
             self.close("upstream closed the connection")
         if events & select.EPOLLOUT and not self.closed:
@@ -98,7 +95,7 @@ class Link:
             return
         self._relay.traffic.upstream_sent += sent
         self.unsent -= sent
-        self._not_sent = 0
+        self._answerable = len(self.waiting)
         if sent == len(data):
             self._outgoing.clear()
         else:
@@ -109,7 +106,8 @@ class Link:
             self._relay.ready.extend(self._stalled)
             self._stalled = []
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Read replies, and give each to the request that it answers."""
         relay = self._relay
         try:
             data = self._connection.recv(RECEIVE_SIZE)
@@ -129,8 +127,7 @@ class Link:
         position = 0
         size = len(data)
         waiting = self.waiting
-        # What came before a request was sent is not its reply.
-        answerable = len(waiting) - self._not_sent
+        answerable = self._answerable
         try:
             while waiting:
                 request = waiting[0]
@@ -154,6 +151,7 @@ class Link:
         except OutOfStep as error:
             self.close(f"out of step: {error}")
             return
+        self._answerable = answerable
         self._partial = data[position:]
         if self.single_use and not waiting:
             self.close("done")

@@ -26,6 +26,7 @@ LINGER = 0.001
 # Seconds between two looks for what has timed out.
 SWEEP_INTERVAL = 0.25
 _EVENTS_AT_ONCE = 512
+READ = select.EPOLLIN
 # Why everything is closed at last.
 STOPPED = "the proxy ends"
 
@@ -36,8 +37,11 @@ class Handler(Protocol):
     held: int
     """Bytes that it keeps in memory."""
 
+    def readable(self) -> None:
+        """There is something to read, and nothing else."""
+
     def on_events(self, events: int) -> None:
-        """Act on epoll's event mask."""
+        """Act on any other event mask of epoll's."""
 
     def sweep(self, now: float) -> None:
         """End what has timed out at `now`, in seconds of the monotonic clock."""
@@ -168,7 +172,10 @@ class Relay:
                 handler = handlers.get(descriptor)
                 if handler is not None:
                     try:
-                        handler.on_events(mask)
+                        if mask == READ:
+                            handler.readable()
+                        else:
+                            handler.on_events(mask)
                     except Exception as error:
                         self._broken(handler, error)
                 elif descriptor == self._wake:

@@ -5,10 +5,10 @@ client to read, for a link that is busy sending, or for a link of its own. Whate
 `ready` list, and `resume` goes on with the bytes that it kept.
 """
 
-from mcproxy.relay.downstream import READ, Downstream
+from mcproxy.relay.downstream import Downstream
 from mcproxy.relay.interfaces import Links, Observer, Parser, SessionLimits
 from mcproxy.relay.link import UNSENT_LIMIT, Link
-from mcproxy.relay.poller import STOPPED, Relay
+from mcproxy.relay.poller import READ, STOPPED, Relay
 from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.requests import Local, Request
@@ -81,7 +81,11 @@ class Session(Downstream):
                     self._wait(data, position)
                     self._make_ready()
                     return
-                self._submit(outcome)
+                if link is None or link.closed:
+                    outcome.fail(UNAVAILABLE)
+                else:
+                    self.in_flight += outcome.cost
+                    link.submit(outcome)
             elif isinstance(outcome, Refusal):
                 self._refuse(outcome)
                 if outcome.close:
@@ -115,14 +119,6 @@ class Session(Downstream):
             return
         if self.held:
             self._account()
-
-    def _submit(self, request: Request) -> None:
-        link = self._link
-        if link is None or link.closed:
-            request.fail(UNAVAILABLE)
-            return
-        self.in_flight += request.cost
-        link.submit(request)
 
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.reason:
@@ -178,7 +174,7 @@ class Session(Downstream):
             return
         self._listen()
         if self._hung_up or self._has_pending():
-            self._readable()
+            self.readable()
 
     def _widen(self) -> None:
         """Allow more in flight, as far as this client's values have shown themselves to be small.

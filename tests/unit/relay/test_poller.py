@@ -46,13 +46,16 @@ class Broken:
         if where == self.where:
             raise RuntimeError("a bug")
 
-    def on_events(self, events: int) -> None:
-        self._act("on_events")
+    def readable(self) -> None:
+        self._act("readable")
         self.theirs.recv(100)
         if self.where == "flush":
             self.play.relay.sessions_to_flush.append(self)
         if self.where == "resume":
             self.play.relay.ready.append(self)
+
+    def on_events(self, events: int) -> None:
+        pytest.fail("nothing but input was there")
 
     def flush(self) -> None:
         self._act("flush")
@@ -77,7 +80,7 @@ def broken(request: pytest.FixtureRequest, play: Play) -> Iterator[Broken]:
     broken.theirs.close()
 
 
-@pytest.mark.parametrize("broken", ["on_events", "resume", "flush", "sweep"], indirect=True)
+@pytest.mark.parametrize("broken", ["readable", "resume", "flush", "sweep"], indirect=True)
 def test_a_handler_with_a_bug_costs_only_itself(play: Play, broken: Broken) -> None:
     """Nobody knows where its next frame begins, so it must not go on."""
     upstream = play.upstream()
