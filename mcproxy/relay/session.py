@@ -48,8 +48,13 @@ class Session(Downstream):
         """Begin with what the client sent behind its login."""
         self.parser = parser
         self._relay.register(self._descriptor, self, READ)
-        if data:
-            self._process(data)
+        try:
+            if data:
+                self._process(data)
+        except Exception:
+            # Nobody knows where its next frame begins.
+            self.close("internal error")
+            raise
         if not self.closed and self._has_pending():
             self._read_more()
         self._relay.settle()
