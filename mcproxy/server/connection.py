@@ -225,6 +225,9 @@ class Client:
         except Exception as error:
             log_bug(error)
             self._close()
+        except trio.Cancelled:
+            self._close()
+            raise
 
     @contextlib.contextmanager
     def _deadline(self) -> Iterator[trio.CancelScope]:
