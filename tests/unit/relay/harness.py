@@ -33,6 +33,10 @@ APP = Ruleset([Role(frozenset({"read", "touch", "write", "counter", "delete"}), 
 EVERYTHING = Ruleset([Role(CLASSES, KeySet.of(["*"]))])
 
 
+MEGABYTE = 1_000_000
+BIG = {b"big%d" % number: MEGABYTE for number in range(1000)}
+
+
 class CountingSocket(socket.socket):
     """Counts the calls that matter: each is a system call."""
 
