@@ -16,6 +16,8 @@ from mcproxy.wire.outcome import WireLimits
 from mcproxy.wire.text_rules import TextRules
 
 ANONYMOUS = Principal("anonymous", "anonymous")
+# Names of one certificate in one line of the log.
+_NAMES_LOGGED = 8
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -79,6 +81,15 @@ class Access:
         if "address" in methods and address is not None:
             return self._addresses.most_specific(address)
         return None
+
+    def presented(self, method: str, connection: Connection) -> dict[str, object]:
+        """What somebody presented whom no grant names, for the log. An address is logged anyway."""
+        if method == "certificate" and isinstance(connection, Secured):
+            return {"names": certificate_names(connection)[:_NAMES_LOGGED]}
+        if method == "peer":
+            peer = unix_peer(connection)
+            return {"uid": peer.uid, "gid": peer.gid}
+        return {}
 
     def roles_of(self, principal: Principal) -> frozenset[str]:
         """The names of the roles of a principal."""

@@ -65,6 +65,7 @@ class Client:
             if not received:
                 self._principal = self._server.access.identify(settings, self._connection, self._address)
             if self._principal is None:
+                self._note_stranger()
                 await self._log_in(received)
                 return
         if scope.cancelled_caught:
@@ -75,6 +76,16 @@ class Client:
             self._count_login(principal.kind, LoginResult.SUCCESS)
             log.info("logged_in", principal=str(principal), by=principal.kind, **self._fields)
             await self._wait_for_first_byte(principal)
+
+    def _note_stranger(self) -> None:
+        """Where somebody is known by his connection or not at all, say why he isn't, and who he says he is."""
+        methods = self._listener.settings.authentication
+        if "sasl" in methods or "token" in methods:
+            return
+        for method in methods:
+            presented = self._server.access.presented(method, self._connection)
+            self._count_login(method, LoginResult.FAILURE)
+            log.warning("login_failed", by=method, reason=f"no grant names this {method}", **presented, **self._fields)
 
     async def _wait_for_first_byte(self, principal: Principal) -> None:
         self._place.logged_in()
@@ -265,6 +276,11 @@ class Client:
 
 
 def _explain(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS handshake failed: client certificate: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS handshake failed: {error.reason or 'connection closed'}".replace("_", " ").lower()
+        reason = error.reason or "connection closed"
+        if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
+            reason = "the client does not speak TLS"
+        return f"TLS handshake failed: {reason}".replace("_", " ")
     return error.strerror or type(error).__name__

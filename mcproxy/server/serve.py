@@ -37,6 +37,7 @@ ReadyCallback = Callable[[Addresses], None]
 # Seconds that `ready` waits for a first link to upstream before it is called without one.
 _FIRST_LINK = 2.0
 _SWITCH_INTERVAL = 0.001
+_READINESS_INTERVAL = 0.5
 
 
 def run_server(settings: Settings, *, ready: ReadyCallback | None = None) -> int:
@@ -96,7 +97,7 @@ def _build(settings: Settings) -> ServerState:
         )
 
     metrics = Metrics(settings.listeners, snapshot, lambda: state.not_ready() is None)
-    upstream_log = UpstreamLog(metrics)
+    upstream_log = UpstreamLog(metrics, str(settings.upstream.address))
     protocols = sorted({protocol for listener in settings.listeners.values() for protocol in listener.protocols})
     connect = connector(settings.upstream.address)
     pools = {
@@ -144,7 +145,8 @@ async def _serve(settings: Settings, listening: dict[str, list[socket.socket]], 
             with trio.move_on_after(_FIRST_LINK):
                 for pool in state.pools.values():
                     await pool.first_link.wait()
-            log.info("ready", upstream=state.not_ready() or "connected")
+            log.info("started")
+            nursery.start_soon(_report_readiness, state)
             if ready is not None:
                 ready(addresses)
             await _wait_for_stop(signals)
@@ -204,6 +206,20 @@ async def _drain(state: ServerState, accepting: trio.CancelScope) -> None:
             await state.last_session_ended.wait()
     if scope.cancelled_caught:
         log.warning("drain_timed_out", sessions=len(state.sessions))
+
+
+async def _report_readiness(state: ServerState) -> None:
+    """Say whether requests can be served, and when that changes."""
+    known: str | None = ""
+    while True:
+        reason = state.not_ready()
+        if reason != known:
+            if reason is None:
+                log.info("ready")
+            else:
+                log.warning("not_ready", reason=reason)
+            known = reason
+        await trio.sleep(_READINESS_INTERVAL)
 
 
 async def _report_forever() -> None:

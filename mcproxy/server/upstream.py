@@ -51,8 +51,9 @@ async def _connect(family: int, target: object) -> socket.socket:
 class UpstreamLog:
     """Tells log and metrics of links. A failure that goes on is logged when it begins, not at every try."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, address: str) -> None:
         self._metrics = metrics
+        self._address = address
         self._failing: dict[str, str] = {}
 
     def link_opened(self, protocol: str) -> None:
@@ -75,7 +76,7 @@ class UpstreamLog:
         self._metrics.upstream_failed(UpstreamFailure.CONNECT)
         if self._failing.get(protocol) != reason:
             self._failing[protocol] = reason
-            log.warning("upstream_unavailable", protocol=protocol, reason=reason)
+            log.warning("upstream_unavailable", address=self._address, protocol=protocol, reason=reason)
 
 
 def _failure(reason: str) -> UpstreamFailure:

@@ -53,7 +53,7 @@ class Proxy:
         )
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
-        eventually("the program is ready", lambda: self._running() and self.log_contains("ready"), within=20)
+        eventually("the program is ready", lambda: self._running() and self.log_contains("started"), within=20)
         return self
 
     @property
