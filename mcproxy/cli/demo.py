@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from mcproxy.cli.arguments import file_name
 
 # Not memcached's own 11211: that is where programs on this machine may look for a memcached in earnest.
 TLS_PORT = 21212
@@ -20,7 +21,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--directory",
-        type=Path,
+        type=file_name,
         metavar="DIR",
         help="where the demo's files are meanwhile; must not exist yet (default: a temporary directory)",
     )

@@ -20,12 +20,15 @@ def register(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop. Raises ConfigurationError, or CommandError for an address that can't be listened on."""
     from mcproxy.config.load import load
+    from mcproxy.config.notes import notes
     from mcproxy.observe import log
     from mcproxy.server.serve import run_server
     from mcproxy.server.sockets import BindError
 
     settings = load(options.config)
     log.configure(settings.logging.level, settings.logging.format)
+    for note in notes(settings):
+        log.get_logger().warning("configuration_note", note=note)
     try:
         return run_server(settings)
     except BindError as error:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcproxy.cli.arguments import add_config_option
+from mcproxy.cli.arguments import add_config_option, file_name
 from mcproxy.cli.errors import DONE, WRONG_USAGE, CommandError, complain
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def register(subparsers: Any) -> None:
         ("remove", remove, "remove a user"),
         ("list", list_users, "list users, their mechanisms and iteration counts"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action = actions.add_parser(
+            name, help=text, description=f"{text.capitalize()}.", takes_password=command in (add, passwd)
+        )
         action.set_defaults(command=command)
         if command is not list_users:
             action.add_argument("name", metavar="NAME")
         where = action.add_mutually_exclusive_group()
-        where.add_argument("--users-file", metavar="FILE", type=Path, help="the users file itself")
+        where.add_argument("--users-file", metavar="FILE", type=file_name, help="the users file itself")
         add_config_option(where)
         if command in (add, passwd):
             _add_password_options(action)
@@ -123,9 +125,9 @@ def list_users(options: argparse.Namespace) -> int:
     from mcproxy.cli.users_file import read_users
 
     path = _users_file(options)
+    lines = list(read_users(path)[1].lines())
     if not path.exists():
         raise CommandError(f'there is no file {path}; "mcproxy user add" makes it')
-    lines = list(read_users(path)[1].lines())
     width = max((len(name) for name, _ in lines), default=0)
     for name, verifier in lines:
         print(f"{name:{width}}  {verifier.mechanism}  {verifier.iterations}")

@@ -15,19 +15,23 @@ from mcproxy.cli.errors import WRONG_USAGE, CommandError
 from mcproxy.config.problems import ConfigurationError, Problem
 
 NEW_FILE_MODE = 0o600
+_NO_DIRECTORY = "there is no directory {}; make it first"
 
 
 def read_users(path: Path) -> tuple[str, Users]:
-    """Text and users of a users file; none of either if there is no such file.
+    """Text and users of a users file; none of either if there is no such file in its directory.
 
-    Raises ConfigurationError if its lines are wrong, CommandError if it can't be read.
+    Raises ConfigurationError if its lines are wrong, CommandError if it can't be read or there is no such directory.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise CommandError(f"{path} is not a regular file", WRONG_USAGE)
         text = path.read_bytes().decode("utf-8")
         return text, parse_users(text)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        directory = Path(os.path.realpath(path)).parent
+        if not directory.is_dir():
+            raise CommandError(_NO_DIRECTORY.format(directory), WRONG_USAGE) from None
         return "", parse_users("")
     except OSError as error:
         raise CommandError(f"{path} can't be read: {os.strerror(error.errno or 0)}") from None
@@ -60,8 +64,8 @@ def _locked(directory: Path) -> Iterator[None]:
     """Hold the directory's lock: unlike the file, it stays the same one across a rename, and it leaves no litter."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise CommandError(f"there is no directory {directory}; make it first") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise CommandError(_NO_DIRECTORY.format(directory), WRONG_USAGE) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

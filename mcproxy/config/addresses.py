@@ -62,6 +62,16 @@ def parse_ip(text: str) -> Address | None:
     return address
 
 
+def overlap(one: TcpAddress | UnixAddress, other: TcpAddress | UnixAddress) -> bool:
+    """Whether both can't be listened on at once. `[::]` takes IPv4 too (server/sockets.py); port 0 is any free port."""
+    if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
+        return one == other
+    if one.port != other.port or one.port == 0:
+        return False
+    hosts = {one.host, other.host}
+    return len(hosts) == 1 or "::" in hosts or ("0.0.0.0" in hosts and not any(":" in host for host in hosts))  # noqa: S104
+
+
 def parse_bind(value: Any) -> TcpAddress | UnixAddress:
     """`"10.0.0.5:11211"`, `"[fd00::5]:11211"`, `"unix:/path"`; port 0 lets the kernel choose. Raises ValueError."""
     address = _parse(value, lowest_port=0)

@@ -6,6 +6,7 @@ PyYAML's own loader keeps the last of two equal keys and forgets where things st
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from mcproxy.config.problems import Finding, Place
 MOST_NODES = 200_000
 """Aliases can make a short file endless ("billion laughs"); thousands of grants stay far below this."""
 
+_BARE_IPV6 = re.compile(r"(?<![\"'\w])(\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]:[0-9]+)")
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -58,7 +60,11 @@ def read_document(text: str) -> Document:
         return _Reader(loader).read(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise DocumentError(mark.line + 1 if mark else None, f"not valid YAML: {_told(error)}") from None
+        hint = _address_hint(text, mark.line) if mark else ""
+        raise DocumentError(mark.line + 1 if mark else None, f"not valid YAML: {_told(error)}{hint}") from None
+    except DocumentError as error:
+        hint = "" if error.line is None else _address_hint(text, error.line - 1)
+        raise DocumentError(error.line, f"{error.message}{hint}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DocumentError(line, f"not valid YAML: the character U+{error.character:04X} is not allowed") from None
@@ -67,6 +73,13 @@ def read_document(text: str) -> Document:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _address_hint(text: str, line: int) -> str:
+    """YAML takes the brackets of an IPv6 address without quotes for a list. `line` counts from 0."""
+    lines = text.splitlines()
+    found = _BARE_IPV6.search(lines[line]) if line < len(lines) else None
+    return f'; an address with brackets goes in quotes: "{found[1]}"' if found else ""
 
 
 def _told(error: yaml.MarkedYAMLError) -> str:

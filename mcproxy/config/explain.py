@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mcproxy.config.problems import Finding, Place, suggestion
+from mcproxy.config.problems import Finding, Place, nearest, suggestion
 from mcproxy.config.schema import Settings
 from mcproxy.config.units import parse_duration, parse_size, show_duration, show_size
 
@@ -17,7 +17,7 @@ from mcproxy.config.units import parse_duration, parse_size, show_duration, show
 def explain(error: ValidationError) -> Iterator[Finding]:
     for details in error.errors(include_url=False):
         place = tuple(part for part in details["loc"] if part != "[key]")
-        yield Finding(place, _message(details, place))
+        yield Finding(place, _message(details, place), about=_perhaps_meant(details, place))
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -61,14 +61,25 @@ def _section_at(place: Place) -> type[BaseModel] | None:
     return _model_in(field.annotation) if field else None
 
 
+def _known_beside(place: Place) -> list[str]:
+    section = _section_at(place[:-1])
+    return list(known_keys(section)) if section else []
+
+
+def _perhaps_meant(details: ErrorDetails, place: Place) -> tuple[Place, ...]:
+    if details["type"] != "extra_forbidden":
+        return ()
+    meant = nearest(str(place[-1]), _known_beside(place))
+    return () if meant is None else ((*place[:-1], meant),)
+
+
 def _message(details: ErrorDetails, place: Place) -> str:
     context = details.get("ctx", {})
     match details["type"]:
         case "value_error":
             return str(context["error"])
         case "extra_forbidden":
-            section = _section_at(place[:-1])
-            return f"unknown key; {suggestion(str(place[-1]), known_keys(section) if section else ())}"
+            return f"unknown key; {suggestion(str(place[-1]), _known_beside(place))}"
         case "missing":
             return f"is required{_example(place)}"
         case "model_type" | "dict_type" | "model_attributes_type":

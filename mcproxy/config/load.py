@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import os
+import select
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,18 @@ from mcproxy.config.schema import Settings
 LARGEST_FILE = 8 * 2**20
 """Bytes. Thousands of grants take less than one; whoever names /dev/zero should get an answer too."""
 
-_STAND_INS: dict[str, Any] = {
+PIPE_PATIENCE = 10.0
+"""Seconds without a byte from a pipe or terminal before it is given up."""
+
+_STAND_INS: dict[str, dict[str, Any]] = {
     "listeners": {"bind": ["127.0.0.1:0"], "allow": [], "authentication": ["none"]},
+    "tls": {"certificate": "/stand-in", "key": "/stand-in"},
     "roles": {"commands": ["read"]},
-    "grants": {"user": "stand-in", "roles": []},
-    "upstream": {"address": "unix:/stand-in-upstream"},
-    "users_file": "/stand-in",
+    "grants": {"roles": []},
+    "upstream": {"address": "unix:/stand-in"},
 }
-"""What takes the place of a part that is wrong, so that the rest can be judged; findings about it are dropped."""
+"""What takes the place of required keys that are wrong, so that the rest can be judged. Others are left out. Findings
+that rest on them are dropped."""
 
 
 def load(path: Path) -> Settings:
@@ -55,12 +61,15 @@ def loads(text: str, path: Path, check_machine: bool = True) -> Settings:
         later = list(check_rules(settings))
         if check_machine:
             later += machine.check_machine(settings)
-            if settings.users_file is not None and ("users_file",) not in broken:
+            if settings.users_file is not None and ("users_file",) not in broken:  # wrong: such as given twice
                 problems_elsewhere = machine.users_file_problems(settings.users_file)
         findings += [finding for finding in later if not _rests_on(finding, broken)]
-    problems = _problems(findings, document, path) + problems_elsewhere
-    if problems or settings is None:
-        raise ConfigurationError(problems)
+    problem = partial(_problem, document, path)
+    # Each once, in the order of the file.
+    problems = sorted(map(problem, dict.fromkeys(findings)), key=lambda problem: problem.line or 0)
+    if problems or problems_elsewhere or settings is None:
+        raise ConfigurationError(problems + problems_elsewhere)
+    settings.read_from(problem)
     return settings
 
 
@@ -80,8 +89,10 @@ def users_file_of(path: Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        content = _content(path)
+    except TimeoutError:
+        message = f"nothing comes out of it for {PIPE_PATIENCE:g} seconds; whoever writes to this pipe must be running"
+        raise ConfigurationError([Problem(path, None, "", message)]) from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"can't be read: {reason}; name another with --config or MCPROXY_CONFIG"
@@ -95,6 +106,26 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([Problem(path, line, "", "is not UTF-8 text")]) from None
+
+
+def _content(path: Path) -> bytes:
+    """At most a byte more than LARGEST_FILE. Raises OSError, TimeoutError among them.
+
+    Pipes are welcome, for `<(...)` of a shell and /dev/stdin; but one that nobody writes to must not hang this.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = bytearray()
+        while len(content) <= LARGEST_FILE:
+            if not select.select([descriptor], [], [], PIPE_PATIENCE)[0]:
+                raise TimeoutError
+            chunk = os.read(descriptor, LARGEST_FILE + 1 - len(content))
+            if not chunk:
+                break
+            content += chunk
+        return bytes(content)
+    finally:
+        os.close(descriptor)
 
 
 def _document(text: str, path: Path) -> Document:
@@ -116,9 +147,11 @@ def _validate(document: Document, path: Path) -> tuple[Settings | None, list[Fin
     else:
         return settings, findings, {_part(finding.place) for finding in findings}
     broken = {_part(finding.place) for finding in findings}
+    # A key that was perhaps meant by an unknown one is in doubt too, unless it is there beside it.
+    broken |= {_part(meant) for finding in findings for meant in finding.about if meant not in document.lines}
     data = copy.deepcopy(document.data)
     for part in broken:
-        if part[:1] == part or part[:1] not in broken:
+        if not any(part[:length] in broken for length in range(1, len(part))):
             _set_aside(data, part)
     try:
         return Settings.model_validate(data, context=context), findings, broken
@@ -127,37 +160,43 @@ def _validate(document: Document, path: Path) -> tuple[Settings | None, list[Fin
 
 
 def _part(place: Place) -> Place:
-    """The smallest part of the document that is judged as one: a listener, a role, a grant, else a whole section."""
-    return place[:2] if place and place[0] in ("listeners", "roles", "grants") else place[:1]
+    """The smallest part of the document that is judged as one: a section's key with all that is in it."""
+    if place[:1] == ("listeners",):
+        return place[:4] if place[2:3] == ("tls",) else place[:3]
+    if place[:1] in (("roles",), ("grants",)):
+        return place[:3]
+    return place[:2] if place[:1] in (("upstream",), ("limits",), ("admin",), ("logging",)) else place[:1]
 
 
 def _set_aside(data: dict[str, Any], part: Place) -> None:
-    """Put a harmless part in the place of a wrong one; a role keeps its name, for those who refer to it."""
-    section: Any = part[0]
-    stand_in = _STAND_INS.get(section)
-    if len(part) == 1:
-        data.pop(section, None)
-        if section == "listeners":
-            data[section] = {"stand-in": stand_in}
-        elif section in ("upstream", "users_file"):
-            data[section] = stand_in
-    elif section == "grants":
-        data[section][part[1]] = stand_in
+    """Take a wrong part out, or put a harmless one in its place where there must be one."""
+    *parents, key = part
+    inner: Any = data
+    for parent in parents:
+        inner = inner[parent]
+    if part == ("listeners",):
+        data["listeners"] = {"stand-in": _STAND_INS["listeners"]}
+    elif part == ("upstream",):
+        data["upstream"] = _STAND_INS["upstream"]
+    elif len(part) == 2 and part[0] == "grants":
+        inner[key] = _STAND_INS["grants"]
+    elif len(part) == 2 and part[0] in ("listeners", "roles"):
+        inner.pop(key)
+        if is_label(str(key)):  # those who refer to it find it
+            inner[key] = _STAND_INS[str(part[0])]
+        elif part[0] == "listeners":
+            inner["stand-in"] = _STAND_INS["listeners"]
     else:
-        name = str(part[1])
-        data[section].pop(part[1])
-        data[section][name if is_label(name) else "stand-in"] = stand_in
+        inner.pop(key, None)
+        section = "tls" if len(part) == 4 else str(part[0])
+        if key in _STAND_INS.get(section, {}):
+            inner[key] = _STAND_INS[section][key]
 
 
 def _rests_on(finding: Finding, broken: set[Place]) -> bool:
-    places = (finding.place, finding.about)
+    places = (finding.place, *finding.about)
     return any(place[: len(part)] == part for place in places for part in broken)
 
 
-def _problems(findings: list[Finding], document: Document, path: Path) -> list[Problem]:
-    """Findings with their lines, each once, in the order of the file."""
-    problems = [
-        Problem(path, document.line(finding.place), dotted(finding.place), finding.message)
-        for finding in dict.fromkeys(findings)
-    ]
-    return sorted(problems, key=lambda problem: problem.line or 0)
+def _problem(document: Document, path: Path, finding: Finding) -> Problem:
+    return Problem(path, document.line(finding.place), dotted(finding.place), finding.message)

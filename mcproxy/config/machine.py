@@ -140,7 +140,9 @@ def _key_pair(certificate: Path, key: Path, place: Place) -> Iterator[Finding]:
     except (OSError, ValueError) as error:
         reason = str(error)
     if reason in _REASONS:
-        yield Finding((*place, "key"), f"{key} {_REASONS[reason].format(certificate=certificate)}")
+        several = certificate.read_text("latin-1").count("-----BEGIN CERTIFICATE-----") > 1
+        first = "; of several in that file, the server's own must come first" if several else ""
+        yield Finding((*place, "key"), f"{key} {_REASONS[reason].format(certificate=certificate)}{first}")
         return
     # OpenSSL doesn't say which file it was: the certificate can be tried as an authority, without its key.
     damaged = list(_authority(certificate, (*place, "certificate")))

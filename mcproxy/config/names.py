@@ -29,6 +29,7 @@ KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})
 GRANT_KINDS = ("user", "certificate", "address", "peer")
 
 LONGEST_KEY = 250  # protocol.txt: "currently the length limit of a key is set at 250 characters"
+LONGEST_CERTIFICATE_NAME = 1024
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY_BYTES = re.compile(rb"[\x21-\x7e\x80-\xff]*")  # protocol.txt: "no control characters or space"
@@ -80,6 +81,19 @@ def parse_user_name(value: Any) -> str:
     problem = name_problem(value)
     if problem:
         raise ValueError(problem)
+    return value
+
+
+def parse_certificate_name(value: Any) -> str:
+    """A name that a client certificate carries. It is compared exactly, so a pattern would never match."""
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")
+    if not value:
+        raise ValueError("must not be empty")
+    if len(value) > LONGEST_CERTIFICATE_NAME:
+        raise ValueError(f"must have at most {LONGEST_CERTIFICATE_NAME} characters")
+    if "*" in value:
+        raise ValueError(f'"{value}": names are compared exactly, so "*" stands for nothing; give each name a grant')
     return value
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+_ENDLESS_WORD = re.compile(r"[^\s/]{256,}")  # a part of a path has at most 255 bytes (NAME_MAX)
 
 Place = tuple[str | int, ...]
 """Where something stands in the document: the keys and list positions that lead to it."""
@@ -15,12 +18,13 @@ Place = tuple[str | int, ...]
 class Finding(NamedTuple):
     """A problem before its file and line are known: rules and validators speak of places alone.
 
-    `about` is a second part of the document that the finding rests on: if that is wrong itself, this may be too.
+    `about` are other parts of the document that the finding rests on: if one is wrong itself, this may be too. For an
+    unknown key it is the known one that was perhaps meant.
     """
 
     place: Place
     message: str
-    about: Place = ()
+    about: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = str(self.file) if self.line is None else f"{self.file}:{self.line}"
-        parts = [where, self.key, self.message] if self.key else [where, self.message]
+        message = shortened(self.message)
+        parts = [where, shortened(self.key), message] if self.key else [where, message]
         return printable(": ".join(parts))
 
 
@@ -47,6 +52,11 @@ class ConfigurationError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+def shortened(text: str) -> str:
+    """The text with endless words cut, such as a number of 5000 digits. File names are shorter than those."""
+    return _ENDLESS_WORD.sub(lambda word: f"{word[0][:40]}... ({len(word[0])} characters)", text)
 
 
 def printable(text: str) -> str:
@@ -65,11 +75,17 @@ def dotted(place: Place) -> str:
     return text
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """What was perhaps meant by a mistyped word; None if nothing known is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1)
+    return next(name for name in known if name.lower() == near[0]) if near else None
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "bind"?` when something known is near, else all that is known."""
     known = sorted(known)
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1)
-    if near:
-        found = next(name for name in known if name.lower() == near[0])
-        return f'did you mean "{found}"?'
+    near = nearest(word, known)
+    if near is not None:
+        return f'did you mean "{near}"?'
     return f"known are: {', '.join(known)}" if known else "there are none"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mcproxy.config.addresses import TcpAddress, UnixAddress
+from mcproxy.config.addresses import TcpAddress, UnixAddress, overlap
 from mcproxy.config.names import GRANT_KINDS, KEYLESS_CLASSES
-from mcproxy.config.problems import Finding, Place, suggestion
+from mcproxy.config.problems import Finding, Place, dotted, suggestion
 from mcproxy.config.schema import Admin, Grant, Limits, Listener, Role, Settings, Upstream
 from mcproxy.config.units import show_size
 
@@ -39,21 +39,24 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
 
 
 def _listener_addresses(listener: Listener, place: Place) -> Iterator[Finding]:
+    bind = (*place, "bind")
     given = listener.model_fields_set
     kinds = {type(address) for address in listener.bind}
     if len(kinds) > 1:
         message = "mixes unix sockets and TCP addresses, whose rules differ; make a listener of each"
-        yield Finding((*place, "bind"), message)
+        yield Finding(bind, message)
     elif listener.is_unix:
         if "allow" in given:
-            yield Finding((*place, "allow"), "a unix socket has no source addresses; its mode and group guard it")
+            message = "a unix socket has no source addresses; its mode and group guard it"
+            yield Finding((*place, "allow"), message, about=(bind,))
     else:
         if "allow" not in given:
             message = 'is required with TCP: who may connect, such as ["10.0.0.0/24"]; [] is nobody'
-            yield Finding((*place, "allow"), message)
+            yield Finding((*place, "allow"), message, about=(bind,))
         for key in ("mode", "group"):
             if key in given:
-                yield Finding((*place, key), "is for unix sockets; this listener has TCP addresses")
+                message = "is for unix sockets; this listener has TCP addresses"
+                yield Finding((*place, key), message, about=(bind,))
 
 
 def _listener_encryption(listener: Listener, place: Place) -> Iterator[Finding]:
@@ -65,39 +68,46 @@ def _listener_encryption(listener: Listener, place: Place) -> Iterator[Finding]:
                         f"{address} is not loopback and has no TLS: everything would cross the network in clear text; "
                         "add tls (certificate and key), or plaintext: true if that is really meant"
                     )
-                    yield Finding((*place, "bind", index), message)
+                    yield Finding((*place, "bind", index), message, about=((*place, "tls"), (*place, "plaintext")))
     elif "client_certificate" in listener.tls.model_fields_set and listener.tls.client_ca is None:
         message = "needs client_ca, the certificate authority that the certificates must come from"
-        yield Finding((*place, "tls", "client_certificate"), message)
+        yield Finding((*place, "tls", "client_certificate"), message, about=((*place, "tls", "client_ca"),))
 
 
 def _listener_logins(listener: Listener, place: Place) -> Iterator[Finding]:
     methods = listener.authentication
     at = (*place, "authentication")
+    bind, tls, protocols = (*place, "bind"), (*place, "tls"), (*place, "protocols")
     if "none" in methods:
         if len(methods) > 1:
             yield Finding(at, "none lets everybody in, so it stands alone; take out the others or none")
         if not listener.is_local:
-            yield Finding(at, "none is for loopback addresses and unix sockets; elsewhere somebody must log in")
+            message = "none is for loopback addresses and unix sockets; elsewhere somebody must log in"
+            yield Finding(at, message, about=(bind,))
     if "peer" in methods and not all(isinstance(address, UnixAddress) for address in listener.bind):
-        yield Finding(at, "peer needs a unix socket: over TCP the kernel doesn't know who is at the other end")
+        message = "peer needs a unix socket: over TCP the kernel doesn't know who is at the other end"
+        yield Finding(at, message, about=(bind,))
     if "address" in methods and listener.is_unix:
-        yield Finding(at, "address needs TCP: a unix socket has no source address; peer is its counterpart")
+        message = "address needs TCP: a unix socket has no source address; peer is its counterpart"
+        yield Finding(at, message, about=(bind,))
     if "certificate" in methods and (listener.tls is None or listener.tls.client_ca is None):
-        yield Finding(at, "certificate needs tls.client_ca, the authority that client certificates must come from")
+        message = "certificate needs tls.client_ca, the authority that client certificates must come from"
+        yield Finding(at, message, about=((*tls, "client_ca"),))
     if "sasl" in methods and "binary" not in listener.protocols:
-        yield Finding(at, "sasl needs the binary protocol; add binary to protocols, or use token for text")
+        message = "sasl needs the binary protocol; add binary to protocols, or use token for text"
+        yield Finding(at, message, about=(protocols,))
     if "token" in methods and "text" not in listener.protocols:
-        yield Finding(at, "token needs the text protocol; add text to protocols, or use sasl for binary")
+        message = "token needs the text protocol; add text to protocols, or use sasl for binary"
+        yield Finding(at, message, about=(protocols,))
     if "mechanisms" in listener.model_fields_set and "sasl" not in methods:
-        yield Finding((*place, "mechanisms"), "are SASL's, and authentication doesn't list sasl")
+        yield Finding((*place, "mechanisms"), "are SASL's, and authentication doesn't list sasl", about=(at,))
     clear = [method for method in ("sasl", "token") if method in methods]
     if clear and listener.tls is None and not listener.is_local and not listener.plaintext_passwords:
         message = (
             f"{' and '.join(clear)} would send passwords over the network in clear text; "
             "add tls, or plaintext_passwords: true if that is really meant"
         )
-        yield Finding(at, message)
+        yield Finding(at, message, about=(bind, tls, (*place, "plaintext_passwords")))
 
 
 def _listener_users(listener: Listener, settings: Settings, place: Place) -> Iterator[Finding]:
@@ -105,7 +115,7 @@ def _listener_users(listener: Listener, settings: Settings, place: Place) -> Ite
         for method in listener.authentication:
             if method in ("sasl", "token"):
                 message = f'{method} needs users; name their file with a top-level "users_file: /etc/mcproxy/users"'
-                yield Finding((*place, "authentication"), message)
+                yield Finding((*place, "authentication"), message, about=(("users_file",),))
                 return
 
 
@@ -115,7 +125,7 @@ def _upstream(upstream: Upstream, place: Place) -> Iterator[Finding]:
             f"{upstream.address} is not loopback and upstream TLS is not available in this version: everything would "
             "cross the network in clear text; run memcached on this machine, or add plaintext: true if that is meant"
         )
-        yield Finding((*place, "address"), message)
+        yield Finding((*place, "address"), message, about=((*place, "plaintext"),))
 
 
 def _role(role: Role, place: Place) -> Iterator[Finding]:
@@ -126,19 +136,21 @@ def _role(role: Role, place: Place) -> Iterator[Finding]:
             f'{", ".join(keyless)} {verb} on all keys at once, so the role\'s keys must be ["*"]; '
             "put them into a role of their own"
         )
-        yield Finding((*place, "commands"), message)
+        yield Finding((*place, "commands"), message, about=((*place, "keys"),))
 
 
 def _grant(grant: Grant, settings: Settings, place: Place) -> Iterator[Finding]:
     kinds = [kind for kind in GRANT_KINDS if getattr(grant, kind) is not None]
+    named = tuple((*place, kind) for kind in GRANT_KINDS)
     if len(kinds) != 1:
         what = f"has {' and '.join(kinds)}" if kinds else "names nobody"
-        yield Finding(place, f"{what}; a grant is for exactly one of user, certificate, address, peer")
+        message = f"{what}; a grant is for exactly one of user, certificate, address, peer"
+        yield Finding(place, message, about=named)
     elif kinds == ["user"] and grant.as_ is not None:
-        yield Finding((*place, "as"), "a user keeps the name of the users file; take this out")
+        yield Finding((*place, "as"), "a user keeps the name of the users file; take this out", about=named)
     elif kinds != ["user"] and grant.as_ is None:
         message = f'needs "as", the name that this {kinds[0]} goes by in logs and metrics'
-        yield Finding(place, message)
+        yield Finding(place, message, about=(*named, (*place, "as")))
     if grant.peer is not None and grant.peer.uid is None and grant.peer.gid is None:
         yield Finding((*place, "peer"), "names nobody; give it a uid, a gid or both, such as {uid: 1000}")
     yield from _unknown_roles(grant.roles, settings, (*place, "roles"))
@@ -162,7 +174,7 @@ def _unknown_roles(roles: list[str], settings: Settings, place: Place) -> Iterat
     for index, name in enumerate(roles):
         if name not in settings.roles:
             message = f'there is no role "{name}"; {suggestion(name, settings.roles)}'
-            yield Finding((*place, index), message, about=("roles",))
+            yield Finding((*place, index), message, about=(("roles",),))
 
 
 def _limits(limits: Limits, place: Place) -> Iterator[Finding]:
@@ -171,7 +183,7 @@ def _limits(limits: Limits, place: Place) -> Iterator[Finding]:
             f"must hold at least two values of the largest size; with value: {show_size(limits.value)} "
             f"write {show_size(2 * limits.value)} or more"
         )
-        yield Finding((*place, "total_buffer"), message)
+        yield Finding((*place, "total_buffer"), message, about=((*place, "value"),))
 
 
 def _admin(admin: Admin, place: Place) -> Iterator[Finding]:
@@ -185,7 +197,7 @@ def _admin(admin: Admin, place: Place) -> Iterator[Finding]:
 
 def _shared_addresses(settings: Settings) -> Iterator[Finding]:
     """Every address once, and never the one that upstream is reached at: that would be a loop."""
-    taken: dict[TcpAddress | UnixAddress, str] = {settings.upstream.address: "upstream.address"}
+    upstream = settings.upstream.address
     bound: list[tuple[Place, TcpAddress | UnixAddress]] = [
         (("listeners", name, "bind", index), address)
         for name, listener in settings.listeners.items()
@@ -194,10 +206,23 @@ def _shared_addresses(settings: Settings) -> Iterator[Finding]:
     bound.append((("admin", "bind"), settings.admin.bind))
     if settings.admin.health_bind is not None:
         bound.append((("admin", "health_bind"), settings.admin.health_bind))
-    for place, address in bound:
-        if isinstance(address, TcpAddress) and address.port == 0:
-            continue  # the kernel picks a free one each time
-        if address in taken:
-            yield Finding(place, f"{address} is already used by {taken[address]}")
-        else:
-            taken[address] = ".".join(str(part) for part in place if isinstance(part, str))
+    for index, (place, address) in enumerate(bound):
+        # All addresses of this machine include a memcached's only if that is on this machine.
+        if address == upstream or (upstream.is_loopback and overlap(address, upstream)):
+            yield _collision(place, address, ("upstream", "address"), upstream)
+            continue
+        for earlier_place, earlier in bound[:index]:
+            if overlap(address, earlier):
+                yield _collision(place, address, earlier_place, earlier)
+                break
+
+
+def _collision(place: Place, address: TcpAddress | UnixAddress, by: Place, other: TcpAddress | UnixAddress) -> Finding:
+    used_by = dotted(tuple(part for part in by if isinstance(part, str)))
+    if address == other:
+        return Finding(place, f"{address} is already used by {used_by}", about=(by,))
+    if "[::]" in f"{address} {other}":
+        why = "[::] is every address, IPv4 too; take one out, or choose another port"
+    else:
+        why = "0.0.0.0 is every IPv4 address; take one out, or choose another port"
+    return Finding(place, f"{address} overlaps with {other} of {used_by}: {why}", about=(by,))

@@ -12,11 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationInfo,
+)
 
 from mcproxy.auth.principals import Principal
 from mcproxy.config import names
 from mcproxy.config.addresses import Network, TcpAddress, UnixAddress, parse_bind, parse_destination, parse_network
+from mcproxy.config.problems import Finding, Problem, dotted
 from mcproxy.config.units import parse_duration, parse_size
 
 MAX_VALUE = 2**30
@@ -57,6 +67,7 @@ Destination = Annotated[TcpAddress | UnixAddress, PlainValidator(parse_destinati
 AllowedNetwork = Annotated[Network, PlainValidator(parse_network)]
 Label = Annotated[str, PlainValidator(names.parse_label)]
 UserName = Annotated[str, PlainValidator(names.parse_user_name)]
+CertificateName = Annotated[str, PlainValidator(names.parse_certificate_name)]
 KeyPattern = Annotated[str, PlainValidator(names.parse_key_pattern)]
 SocketMode = Annotated[int, PlainValidator(names.parse_mode)]
 Protocol = Annotated[str, PlainValidator(_one_of(names.PROTOCOLS))]
@@ -135,7 +146,7 @@ class Grant(_Model):
     """Roles for exactly one of a user, a certificate, a network or a unix peer. `as_` is the key `as`."""
 
     user: UserName | None = None
-    certificate: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    certificate: CertificateName | None = None
     address: AllowedNetwork | None = None
     peer: Peer | None = None
     as_: UserName | None = Field(default=None, alias="as")
@@ -194,3 +205,14 @@ class Settings(_Model):
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
     admin: Admin = Admin()
     logging: Logging = Logging()
+    _problem: Callable[[Finding], Problem] | None = PrivateAttr(default=None)
+
+    def problem(self, finding: Finding) -> Problem:
+        """A finding with the file and line that it is about, for what the settings were read from."""
+        if self._problem is None:
+            return Problem(Path("configuration"), None, dotted(finding.place), finding.message)
+        return self._problem(finding)
+
+    def read_from(self, problem: Callable[[Finding], Problem]) -> None:
+        """Remember how places become lines; the loader's, once."""
+        self._problem = problem

@@ -13,12 +13,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mcproxy.cli.errors import CommandError
+from mcproxy.cli.errors import WRONG_USAGE, CommandError
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0
@@ -34,15 +35,17 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @contextmanager
-def running_memcached(directory: Path) -> Iterator[Path]:
+def running_memcached(directory: Path, on_death: Callable[[int], None] | None = None) -> Iterator[Path]:
     """Starts memcached in a new directory within `directory`; gives its socket's path once it accepts connections.
 
-    Ends it afterwards; the kernel ends it if this process is killed. Raises CommandError.
+    Ends it afterwards; the kernel ends it if this process is killed. If it ends before, `on_death` is called in a
+    thread with its status, as subprocess has it. Raises CommandError.
     """
     home = directory / "memcached"
     path = home / _SOCKET
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise CommandError(f"{path} is too long for a unix socket; name a shorter directory with --directory")
+        message = f"{path} is too long for a unix socket; name a shorter directory with --directory"
+        raise CommandError(message, WRONG_USAGE)
     program = shutil.which("memcached")
     if program is None:
         raise CommandError("memcached is not on the PATH; install it, or start with scripts/run, which gets it")
@@ -52,10 +55,19 @@ def running_memcached(directory: Path) -> Iterator[Path]:
         process = _start(program, home, messages)
     except (OSError, subprocess.SubprocessError) as failure:
         raise CommandError(f"memcached ({program}) could not be started: {failure}") from None
+    stopping = threading.Event()
+
+    def watch() -> None:
+        status = process.wait()
+        if on_death is not None and not stopping.is_set():
+            on_death(status)
+
     try:
         _wait_until_it_accepts(process, path, messages)
+        threading.Thread(target=watch, daemon=True).start()
         yield path
     finally:
+        stopping.set()
         _stop(process)
 
 

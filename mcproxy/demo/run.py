@@ -4,6 +4,7 @@ The password is on the terminal that started it and nowhere else: the users file
 line nor the log ever has it.
 """
 
+import os
 import secrets
 import shutil
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcproxy.cli.errors import CommandError
+from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError
 from mcproxy.config.load import load
 from mcproxy.demo.certificates import AUTHORITY, write_certificates
 from mcproxy.demo.files import Ports, write_configuration, write_users
@@ -31,11 +32,30 @@ def run(wanted_directory: Path | None, ports: Ports) -> int:
     for number in _STOPPING:
         if number != signal.SIGHUP or not under_nohup:
             signal.signal(number, _stop)
-    with _own_directory(wanted_directory) as directory, running_memcached(directory) as memcached:
+    died: list[int] = []
+
+    def memcached_died(status: int) -> None:
+        died.append(status)
+        os.kill(os.getpid(), signal.SIGTERM)  # the server ends in order, as if asked to
+
+    with (
+        _own_directory(wanted_directory) as directory,
+        running_memcached(directory, on_death=memcached_died) as memcached,
+    ):
         try:
-            return _serve(directory, memcached, ports, ends_with_terminal=not under_nohup)
+            status = _serve(directory, memcached, ports, ends_with_terminal=not under_nohup)
+        except KeyboardInterrupt:  # it died before there was a server to end
+            if not died:
+                raise
         finally:
             _ignore_further_signals()
+    if died:
+        raise CommandError(f"the demo's memcached has ended by itself ({_ending(died[0])}), and so has the demo")
+    return status
+
+
+def _ending(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
 def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal: bool) -> int:
@@ -67,9 +87,12 @@ def _own_directory(wanted: Path | None) -> Iterator[Path]:
             directory = wanted.absolute()
             directory.mkdir(mode=0o700)
     except FileExistsError:
-        raise CommandError(f"{wanted} exists; name a directory that doesn't: it is removed at the end") from None
+        raise CommandError(
+            f"{wanted} exists; name a directory that doesn't: it is removed at the end", WRONG_USAGE
+        ) from None
     except OSError as failure:
-        raise CommandError(f"no directory could be made: {failure.filename}: {failure.strerror}") from None
+        message = f"no directory could be made: {failure.filename}: {failure.strerror}"
+        raise CommandError(message, FAILED if wanted is None else WRONG_USAGE) from None
     try:
         yield directory
     finally:

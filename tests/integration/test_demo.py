@@ -222,6 +222,15 @@ def test_killed_hard_it_takes_memcached_with_it(short_path):
         eventually("memcached is gone", lambda: not exists(memcached))
 
 
+def test_it_ends_when_its_memcached_dies(short_path):
+    with running(*ANY_PORTS, "--directory", str(short_path / "demo")) as demo:
+        os.kill(demo.memcached, signal.SIGKILL)
+        assert demo.close() == 1
+    errors = "".join(demo.errors)
+    assert "mcproxy: the demo's memcached has ended by itself (signal SIGKILL), and so has the demo\n" in errors
+    assert list(short_path.iterdir()) == []
+
+
 def test_a_usual_port_that_is_taken_is_replaced_and_that_is_said(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -250,7 +259,7 @@ def test_what_is_no_port_is_a_wrong_command_line(port):
 def test_an_existing_directory_is_refused_and_left_alone(tmp_path):
     (tmp_path / "precious").write_text("data")
     status, errors = refused(*ANY_PORTS, "--directory", str(tmp_path))
-    assert status == 1
+    assert status == 2
     assert errors == f"mcproxy: {tmp_path} exists; name a directory that doesn't: it is removed at the end\n"
     assert (tmp_path / "precious").read_text() == "data"
 
@@ -258,7 +267,7 @@ def test_an_existing_directory_is_refused_and_left_alone(tmp_path):
 def test_a_directory_too_deep_for_a_socket_is_refused_and_removed(tmp_path):
     deep = tmp_path / ("d" * 100)
     status, errors = refused(*ANY_PORTS, "--directory", str(deep))
-    assert status == 1
+    assert status == 2
     assert "too long for a unix socket; name a shorter directory with --directory" in errors
     assert not deep.exists()
 

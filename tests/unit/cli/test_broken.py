@@ -1,11 +1,15 @@
 """What people get wrong, through the real program: exit status 2, a line for each mistake, never a traceback."""
 
+import os
 import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from mcproxy.cli.main import main
+from mcproxy.config import load
 
 from .conftest import Installation
 from .running import mcproxy
@@ -78,9 +82,9 @@ BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
         ],
     ),
     "plain text on the network": (
-        replaced("127.0.0.1:0", "0.0.0.0:11211"),
+        replaced("127.0.0.1:0", "0.0.0.0:11212"),
         [
-            "listeners.plain.bind[0]: 0.0.0.0:11211 is not loopback and has no TLS",
+            "listeners.plain.bind[0]: 0.0.0.0:11212 is not loopback and has no TLS",
             "listeners.plain.authentication: sasl and token would send passwords over the network in clear text",
         ],
     ),
@@ -161,15 +165,30 @@ def test_more_connections_than_file_descriptors(installation):
 COMMAND_LINES: dict[tuple[str, ...], str] = {
     (): "mcproxy: the following arguments are required: COMMAND",
     ("chekc",): "mcproxy: argument COMMAND: invalid choice: 'chekc'",
-    ("check", "--confg", "x"): "mcproxy: unrecognized arguments: --confg x",
+    ("check", "--confg", "x"): "mcproxy: check: unrecognized arguments: --confg;",
     ("check", "--config"): "mcproxy: check: argument --config: expected one argument",
-    ("check", "--conf", "x"): "mcproxy: unrecognized arguments: --conf x",
+    ("check", "--conf", "x"): "mcproxy: check: unrecognized arguments: --conf;",
     ("check", "--config", "/nowhere/m.yaml"): "mcproxy: /nowhere/m.yaml: can't be read: No such file or directory",
     ("run", "--config", "/nowhere/m.yaml"): "mcproxy: /nowhere/m.yaml: can't be read: No such file or directory",
     ("user",): "mcproxy: user: the following arguments are required: ACTION",
     ("user", "add"): "mcproxy: user add: the following arguments are required: NAME",
-    ("user", "add", "sammy", "secret"): "mcproxy: unrecognized arguments: secret",
-    ("user", "add", "sammy", "--password", "secret"): "mcproxy: unrecognized arguments: --password secret",
+    ("check", "x"): 'mcproxy: check: unrecognized arguments: x; see "mcproxy check --help"',
+    ("check", "--port", "1"): 'mcproxy: check: unrecognized arguments: --port; see "mcproxy check --help"',
+    ("check", "--config", ""): "mcproxy: check: argument --config: is empty; it must name a file",
+    ("user", "list", "--users-file", ""): "mcproxy: user list: argument --users-file: is empty",
+    (
+        "user",
+        "add",
+        "a",
+        "--generate",
+        "--users-file",
+        "/nowhere/u",
+    ): "mcproxy: there is no directory /nowhere; make it",
+    ("user", "list", "--users-file", "/nowhere/u"): "mcproxy: there is no directory /nowhere; make it first",
+    ("user", "list", "--users-file", "/dev/null/u"): "mcproxy: there is no directory /dev/null; make it first",
+    ("user", "remove", "a", "--users-file", "/nowhere/u"): "mcproxy: there is no directory /nowhere; make it first",
+    ("demo", "--directory", "/nowhere/demo"): "mcproxy: no directory could be made: /nowhere/demo: No such file",
+    ("demo", "--directory", "/dev"): "mcproxy: /dev exists; name a directory that doesn't",
     ("user", "add", "a b", "--users-file", "/nowhere/u"): 'mcproxy: "a b": a name cannot contain white space',
     ("user", "add", "a", "--users-file", "x", "--config", "y"): "not allowed with argument --users-file",
     ("user", "add", "a", "--generate", "--password-stdin"): "not allowed with argument --generate",
@@ -184,3 +203,37 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments):
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert COMMAND_LINES[arguments] in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "user add bob --password hunter2",
+        "user add bob --password=hunter2",
+        "user add --password hunter2 bob",
+        "user add bob --passwd hunter2",
+        "user add bob --password-stdin=hunter2",
+        "user add bob hunter2",
+        "user passwd bob hunter2",
+        "user --password hunter2 add bob",
+        "--password hunter2 user add bob",
+    ],
+)
+def test_a_password_on_the_command_line_is_not_repeated(arguments):
+    done = mcproxy(*arguments.split())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "hunter2" not in done.stderr
+    assert "no password goes on a command line, use --password-stdin" in done.stderr
+
+
+def test_a_pipe_that_nobody_writes_to_does_not_hang(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(load, "PIPE_PATIENCE", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["check", "--config", str(pipe)]) == 2
+    assert f"mcproxy: {pipe}: nothing comes out of it for 0.05 seconds" in capsys.readouterr().err
+
+
+def test_a_configuration_from_standard_input(installation):
+    done = mcproxy("check", "--config", "/dev/stdin", input=installation.config.read_text())
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[0]) == (0, "", "ok: /dev/stdin")

@@ -1,4 +1,5 @@
 import datetime
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mcproxy.cli.main import main
+from mcproxy.server import serve
 
 DAY = datetime.timedelta(days=1)
 
@@ -50,17 +52,73 @@ def test_client_certificates_groups_and_health(installation, certificates, capsy
 
 
 def notes(installation, capsys) -> list[str]:
-    return [line for line in check(installation, capsys) if line.startswith("note: ")]
+    """Without that the server's certificate, made for one test run, ends soon."""
+    lines = check(installation, capsys)
+    return [line for line in lines if line.startswith("note: ") and "server.crt expires in" not in line]
 
 
 def test_notes_about_what_is_hardly_meant(installation, capsys):
     installation.settings["listeners"] = {"plain": installation.settings["listeners"]["plain"] | {"allow": []}}
     installation.change(grants=[{"user": "olga", "roles": []}])
+    line = installation.config.read_text().splitlines().index("grants:") + 1
     assert notes(installation, capsys) == [
-        "note: listener plain admits nobody: its allow is empty",
-        "note: a grant names user olga, who is not in the users file",
-        "note: nobody may do anything: there are no grants and no default_roles",
+        f"note: {installation.config}:5: listeners.plain.allow: is empty, so nobody may connect",
+        f"note: {installation.config}:{line + 1}: grants[0].user: olga is not in {installation.users}; "
+        '"mcproxy user add" adds users',
+        f"note: {installation.config}:{line}: grants: nobody may do anything: no grant has a role and there are no "
+        "default_roles",
     ]
+
+
+def test_a_note_suggests_the_user_that_was_perhaps_meant(installation, capsys):
+    installation.change(grants=[{"user": "samy", "roles": ["app"]}])
+    assert [note.partition("grants[0].user: ")[2] for note in notes(installation, capsys)] == [
+        f'samy is not in {installation.users}; did you mean "sammy"?'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"authentication": ["address"]}, "nobody can log in here: no grant is for an address"),
+        ({"authentication": ["none"]}, "none gives default_roles, and there are none"),
+        ({"authentication": ["sasl", "address"]}, None),
+    ],
+)
+def test_a_note_about_a_listener_that_nobody_can_log_in_to(installation, capsys, changes, expected):
+    listener = installation.settings["listeners"]["plain"] | changes
+    if "sasl" not in changes["authentication"]:
+        listener = {key: value for key, value in listener.items() if key != "mechanisms"}
+    installation.settings["listeners"]["plain"] = listener
+    installation.write()
+    found = notes(installation, capsys)
+    assert len(found) == (expected is not None)
+    if expected:
+        assert f": listeners.plain.authentication: {expected}" in found[0]
+
+
+def test_a_note_about_a_users_file_without_users(installation, capsys):
+    installation.users.write_text("")
+    found = notes(installation, capsys)
+    assert sum("authentication: nobody can log in here: the users file is empty" in note for note in found) == 3
+
+
+def test_a_note_about_a_unix_socket_without_a_directory(installation, capsys):
+    installation.settings["listeners"]["socket"]["bind"] = ["unix:/nowhere/mcproxy.sock"]
+    installation.change(admin={"bind": "unix:/nowhere/admin.sock"})
+    assert [note.split(": ", 2)[2] for note in notes(installation, capsys)] == [
+        f"{key}: there is no directory /nowhere; it must be there when the proxy starts"
+        for key in ("listeners.socket.bind[0]", "admin.bind")
+    ]
+
+
+def test_notes_are_logged_when_the_proxy_starts(installation, monkeypatch, capfd):
+    monkeypatch.setattr(serve, "run_server", lambda settings: 0)
+    installation.change(grants=[{"user": "samy", "roles": ["app"]}])
+    assert main(["run", "--config", str(installation.config)]) == 0
+    logged = json.loads(capfd.readouterr().err.splitlines()[-1])
+    assert (logged["level"], logged["event"]) == ("warning", "configuration_note")
+    assert "grants[0].user: samy is not in " in logged["note"]
 
 
 def certificate(directory: Path, begin: datetime.timedelta, end: datetime.timedelta) -> dict[str, str]:
@@ -98,7 +156,7 @@ def test_certificates_that_end_or_have_not_begun(installation, capsys, begin, en
         assert found == []
     else:
         assert len(found) == 1
-        assert found[0].startswith(f"note: {installation.directory}/own.crt {expected}")
+        assert f": listeners.tls.tls.certificate: {installation.directory}/own.crt {expected}" in found[0]
 
 
 def test_files_beside_the_configuration(installation, certificates, capsys):

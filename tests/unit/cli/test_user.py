@@ -240,7 +240,7 @@ def test_a_broken_file_is_not_touched(user, users, action):
 
 def test_a_directory_that_is_not_there(capsys, tmp_path):
     path = tmp_path / "missing" / "users"
-    assert main(["user", "add", "sammy", "--generate", "--users-file", str(path)]) == 1
+    assert main(["user", "add", "sammy", "--generate", "--users-file", str(path)]) == 2
     assert capsys.readouterr().err == f"mcproxy: there is no directory {tmp_path}/missing; make it first\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 from mcproxy.config.load import load, loads, users_file_of
 from mcproxy.config.problems import ConfigurationError, Problem, printable
 
-from .building import RIGHT, changed, problems_in
+from .building import DELETE, RIGHT, changed, problems_in
 
 SEVERAL = """\
 listeners:
@@ -18,7 +18,7 @@ listeners:
     allow: ["10.0.0.5/24"]
     authentication: [sasl]
   b:
-    bind: ["0.0.0.0:11211"]
+    bind: ["0.0.0.0:11212"]
     allow: []
     authentication: [none]
   c:
@@ -46,6 +46,7 @@ def test_all_mistakes_at_once_in_the_order_of_the_file():
         (3, "listeners.a.bnd"),
         (4, "listeners.a.bind[0]"),
         (5, "listeners.a.allow[0]"),
+        (6, "listeners.a.authentication"),
         (8, "listeners.b.bind[0]"),
         (10, "listeners.b.authentication"),
         (14, "listeners.c.tls"),
@@ -54,6 +55,7 @@ def test_all_mistakes_at_once_in_the_order_of_the_file():
         (19, "roles.app.commands"),
         (21, "grants[0].roles[2]"),
         (22, "grants[1].usr"),
+        (22, "grants[1].roles[0]"),
         (23, "grants[2].roles[0]"),
         (24, "limits.value"),
         (25, "workers"),
@@ -163,3 +165,68 @@ def test_problems_without_key_or_line():
     assert str(Problem(Path("f"), None, "", "m")) == "f: m"
     assert str(Problem(Path("f"), 3, "", "m")) == "f:3: m"
     assert str(Problem(Path("f"), None, "k", "m")) == "f: k: m"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            [("listeners.local.prtocols", 1), ("listeners.local.allow", DELETE)],
+            ["listeners.local.prtocols: unknown key", "listeners.local.allow: is required with TCP"],
+        ),
+        (
+            [("limits", {"session_buffer": 1, "value": "8MiB", "total_buffer": "1MiB"})],
+            ["limits.session_buffer: must be at least", "limits.total_buffer: must hold at least two values"],
+        ),
+        (
+            [("roles.app", {"commands": ["flush"], "keys": ["app:*"], "x": 1})],
+            ["roles.app.commands: flush works on all keys", "roles.app.x: unknown key"],
+        ),
+        (
+            [("grants", [{"user": "a b", "roles": ["nobody"]}])],
+            ["grants[0].user: a name cannot", 'grants[0].roles[0]: there is no role "nobody"'],
+        ),
+        (
+            [("upstream", {"address": "memcached:11211", "links": 0})],
+            ["upstream.address: memcached:11211 is not loopback", "upstream.links: must be at least 1"],
+        ),
+        # What rests on a wrong key, or on one that was perhaps meant, is not judged.
+        ([("limits", {"value": "9GiB", "total_buffer": "1MiB"})], ["limits.value: must be at most 1GiB"]),
+        ([("grants", [{"usr": "sammy", "roles": ["app"]}])], ["grants[0].usr: unknown key"]),
+        (
+            [("listeners.private.tls", DELETE), ("listeners.private.tsl", {"key": "x"})],
+            ["listeners.private.tsl: unknown key"],
+        ),
+    ],
+)
+def test_a_wrong_key_hides_nothing_beside_it_and_raises_no_false_alarm(changes, expected):
+    found = problems_in(changed(*changes))
+    assert len(found) == len(expected), found
+    for start in expected:
+        assert any(problem.startswith(start) for problem in found), found
+
+
+def test_a_number_without_end_is_cut():
+    for value in ("9" * 5000, "9" * 4000):
+        text = f'upstream: {{address: "127.0.0.1:1", timeout: {value}}}\n'
+        with pytest.raises(ConfigurationError) as caught:
+            loads(text, Path("m.yaml"))
+        assert all(len(str(problem)) < 300 for problem in caught.value.problems)
+        assert f"99999... ({len(value)} characters)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["[::1]:31212", "[[::1]:31212]", "[[fd00::5]:1]", '["127.0.0.1:1", [::1]:1]', "[fd00::5]:1"]
+)
+def test_an_ipv6_address_without_quotes(value):
+    assert 'goes in quotes: "[' in problems_of(f"listeners: {{}}\na: {value}\nb: 1\n")
+
+
+def problems_of(text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        loads(text, Path("m.yaml"), check_machine=False)
+    return str(caught.value)
+
+
+def test_a_quoted_ipv6_address_gets_no_hint_about_quotes():
+    assert "quotes" not in problems_of('bind: ["[::1]:31212", {]\n')

@@ -152,6 +152,22 @@ BREAKAGES: dict[str, tuple[Callable[[Place], object], list[str]]] = {
         another_key,
         ["tls.key: tls.key does not belong to the certificate tls.crt; install the pair issued together"],
     ),
+    "the authority's certificate before the server's own": (
+        lambda place: place.certificate.write_text(place.authority.read_text() + place.certificate.read_text()),
+        ["install the pair issued together; of several in that file, the server's own must come first"],
+    ),
+    "an unknown key beside a key for everybody": (
+        lambda place: (place.key.chmod(0o644), place.settings["listeners"]["tls"].update(bnd=1)),
+        ["tls.key: tls.key can be read by everybody", "listeners.tls.bnd: unknown key"],
+    ),
+    "a wrong certificate name beside a key for everybody": (
+        lambda place: (place.key.chmod(0o644), place.settings["listeners"]["tls"]["tls"].update(certificate=5)),
+        ["tls.certificate: must be a file name", "tls.key: tls.key can be read by everybody"],
+    ),
+    "a wrong mode beside an unknown group": (
+        lambda place: place.settings["listeners"]["socket"].update(mode="999", group="no-such-group"),
+        ['socket.mode: "999" is not a file mode', 'there is no group "no-such-group"'],
+    ),
     "an encrypted key": (
         lambda place: place.key.write_bytes(key_bytes(PASSPHRASE)),
         ["tls.key: tls.key is encrypted and nobody is there to type its passphrase"],

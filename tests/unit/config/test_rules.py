@@ -151,6 +151,30 @@ REFUSED = {
         [(f"{LOCAL}.bind", ["127.0.0.1:1"]), ("admin", {"bind": "[::ffff:127.0.0.1]:1"})],
         ["admin.bind: 127.0.0.1:1 is already used by listeners.local.bind"],
     ),
+    "every address beside every IPv4 address": (
+        [(f"{PRIVATE}.bind", ["0.0.0.0:1", "[::]:1"])],
+        ["listeners.private.bind[1]: [::]:1 overlaps with 0.0.0.0:1 of listeners.private.bind: [::] is every address"],
+    ),
+    "every IPv4 address beside one, across listeners": (
+        [(f"{PRIVATE}.bind", ["0.0.0.0:11212"])],
+        ["listeners.private.bind[0]: 0.0.0.0:11212 overlaps with 127.0.0.1:11212 of listeners.local.bind: 0.0.0.0 is"],
+    ),
+    "every address beside an IPv4 address": (
+        [(f"{PRIVATE}.bind", ["[::]:1", "10.0.0.5:1"])],
+        ["listeners.private.bind[1]: 10.0.0.5:1 overlaps with [::]:1 of listeners.private.bind: [::] is every address"],
+    ),
+    "every address beside an IPv6 address": (
+        [(f"{PRIVATE}.bind", ["[fd00::5]:1", "[::]:1"])],
+        ["listeners.private.bind[1]: [::]:1 overlaps with [fd00::5]:1"],
+    ),
+    "every address includes the memcached of this machine": (
+        [(f"{PRIVATE}.bind", ["[::]:11211"])],
+        ["listeners.private.bind[0]: [::]:11211 overlaps with 127.0.0.1:11211 of upstream.address"],
+    ),
+    "health for the network on the admin port": (
+        [("admin", {"bind": "127.0.0.1:1", "health_bind": "0.0.0.0:1"})],
+        ["admin.health_bind: 0.0.0.0:1 overlaps with 127.0.0.1:1 of admin.bind"],
+    ),
     "upstream is the proxy": (
         [("upstream.address", "127.0.0.1:11212")],
         ["listeners.local.bind[0]: 127.0.0.1:11212 is already used by upstream.address"],
@@ -185,6 +209,13 @@ ACCEPTED = {
     ],
     "one certificate granted twice": [
         ("grants", [{"certificate": "c", "as": "a", "roles": []}, {"certificate": "c", "as": "a", "roles": ["app"]}])
+    ],
+    "every IPv4 address beside an IPv6 address": [(f"{PRIVATE}.bind", ["0.0.0.0:1", "[fd00::5]:1"])],
+    "the same address with other ports": [(f"{PRIVATE}.bind", ["0.0.0.0:1", "[::]:2", "127.0.0.1:3"])],
+    "every address and ports of the kernel's choice": [(f"{PRIVATE}.bind", ["0.0.0.0:0", "[::]:0"])],
+    "every address and a memcached elsewhere on the same port": [
+        (f"{PRIVATE}.bind", ["[::]:11211"]),
+        ("upstream", {"address": "10.0.0.9:11211", "plaintext": True}),
     ],
     "ports of the kernel's choice": [
         (f"{LOCAL}.bind", ["127.0.0.1:0"]),

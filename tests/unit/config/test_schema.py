@@ -109,6 +109,12 @@ TOO_LONG = "k" * 251
         ("grants", [{"user": "x" * 129, "roles": []}], "grants[0].user: the name is longer than 128 bytes"),
         ("grants", [{"user": 5, "roles": []}], "grants[0].user: must be a name; put it in quotes"),
         ("grants", [{"certificate": "", "as": "a", "roles": []}], "grants[0].certificate: must not be empty"),
+        (
+            "grants",
+            [{"certificate": "*.a.example", "as": "a", "roles": []}],
+            '"*.a.example": names are compared exactly',
+        ),
+        ("grants", [{"certificate": "c" * 1025, "as": "a", "roles": []}], "must have at most 1024 characters"),
         ("grants", [{"certificate": 5, "as": "a", "roles": []}], "certificate: must be text; put it in quotes"),
         ("grants", [{"address": "10.0.0.7/24", "as": "a", "roles": []}], 'write "10.0.0.0/24" for all of it'),
         ("grants", [{"peer": {"uid": -1}, "as": "a", "roles": []}], "grants[0].peer.uid: must be at least 0"),
