@@ -13,6 +13,9 @@ from mcproxy.auth.credentials import Credentials, Malformed, credentials
 
 MECHANISM: Final = "token"
 
+LINE_LIMIT: Final = 2048
+"""Bytes of a line: memcached closes a connection that sends more without a line end."""
+
 TOKEN_LIMIT: Final = 1024
 """Bytes in the body of a token."""
 
@@ -37,3 +40,19 @@ def parse(body: bytes) -> Credentials | Malformed:
     if not space:
         return Malformed("no space between user and password")
     return credentials(username, password)
+
+
+def claimed_name(data: bytes) -> str | None:
+    """Whom a connection's first bytes would log in: "" if they are no token login, None if more bytes must tell."""
+    line, end, rest = data.partition(b"\r\n")
+    words = [word for word in line.split(b" ") if word]
+    if not end:
+        # Nothing but a login line may take long to come.
+        return None if (len(data) <= LINE_LIMIT and words[:1] in ([], [b"set"])) or b"set".startswith(data) else ""
+    if not is_login_line(words) or not words[4].isdigit() or int(words[4][:8]) > TOKEN_LIMIT:
+        return ""
+    length = int(words[4])
+    if len(rest) < length:
+        return None
+    parsed = parse(rest[:length])
+    return "" if isinstance(parsed, Malformed) else parsed.username

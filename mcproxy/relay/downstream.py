@@ -44,7 +44,7 @@ class Downstream:
         self._hung_up = False
         self._active = relay.now
         # Since when the client has taken nothing of what is queued for it, or left a frame unfinished.
-        self._stalled_since = relay.now
+        self.stalled_since = relay.now
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data`, and keep the rest."""
@@ -151,13 +151,13 @@ class Downstream:
             self.close("connection reset")
             return
         if sent:
-            self._stalled_since = self._active = self._relay.now
+            self.stalled_since = self._active = self._relay.now
         self._queue_changed(before)
 
     def _queue_changed(self, before: int) -> None:
         queued = self._output.queued
         if not before:
-            self._stalled_since = self._relay.now
+            self.stalled_since = self._relay.now
         self._account()
         if self.closed:
             return
@@ -200,7 +200,7 @@ class Downstream:
     def sweep(self, now: float) -> None:
         """End a client that takes nothing, leaves a frame unfinished, or has been idle for too long."""
         limits = self._limits
-        stalled = now - self._stalled_since
+        stalled = now - self.stalled_since
         if self._output.queued:
             if stalled > limits.stall_timeout:
                 self.close("takes no replies")

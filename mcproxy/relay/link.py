@@ -28,6 +28,7 @@ class Link:
 
     def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
         self.held = 0
+        self.stalled_since = relay.now
         self.waiting: deque[Request] = deque()
         self.unsent = 0
         # How many of `waiting` upstream can have seen: what comes before a request was sent is not its reply.
@@ -158,6 +159,9 @@ class Link:
 
     def sweep(self, now: float) -> None:
         """Drop the link if the oldest request has waited too long."""
+        if self.waiting and now - self._progress > self._timeout:
+            # Its reply may have come long ago, if it was this process that stood still.
+            self.readable()
         if self.waiting and now - self._progress > self._timeout:
             self._end("upstream timed out", TIMED_OUT)
 

@@ -29,6 +29,8 @@ _EVENTS_AT_ONCE = 512
 READ = select.EPOLLIN
 # Why everything is closed at last.
 STOPPED = "the proxy ends"
+# Why somebody is closed when all together keep more than total_buffer.
+OVER_BUDGET = "total_buffer exceeded"
 
 
 class Handler(Protocol):
@@ -36,6 +38,8 @@ class Handler(Protocol):
 
     held: int
     """Bytes that it keeps in memory."""
+    stalled_since: float
+    """When it last got on with what it keeps, in seconds of the monotonic clock."""
 
     def readable(self) -> None:
         """There is something to read, and nothing else."""
@@ -67,7 +71,8 @@ class Resumable(Handler, Protocol):
 class Relay:
     """The epoll, the descriptors in it, and the lists of one turn.
 
-    `total_buffer` bounds the bytes that all handlers keep; the one that keeps most is closed when it is exceeded.
+    `total_buffer` bounds the bytes that all handlers keep; the one that keeps most for longest is closed when
+    it is exceeded.
     `largest_value` is what one answer may come to, in bytes.
     `on_error` is told of a handler that raised: a bug, which costs that connection and no other.
     """
@@ -131,14 +136,25 @@ class Relay:
         self.held += size
         self.most_in_flight = max(1, (self._total_buffer - self.held) // 2 // self._largest_value)
         if self.held > self._total_buffer and size > 0:
-            largest = max(self.handlers.values(), key=lambda other: other.held, default=handler)
-            largest.close("total_buffer exceeded")
+            worst = max(self.handlers.values(), key=self._weight, default=handler)
+            worst.close(OVER_BUDGET)
+
+    def refresh(self) -> None:
+        """To be called before acting outside of a turn: `now` may be as old as the last sweep."""
+        self.now = time.monotonic()
 
     def settle(self) -> None:
         """To be called after acting outside of a turn: send what came of it, and see that the rest is gone on with."""
         self.flush()
         if self.ready:
             os.eventfd_write(self._wake, 1)
+
+    def _weight(self, handler: Handler) -> float:
+        """How much a handler is to blame for memory running out: what it keeps, by how long it has kept it.
+
+        By size alone, many who keep a little for long would push out whoever sends something large just now.
+        """
+        return handler.held * (1.0 + self.now - handler.stalled_since)
 
     async def run(self) -> None:
         """Move bytes until cancelled."""

@@ -47,6 +47,7 @@ class Session(Downstream):
     def start(self, parser: Parser, data: bytes) -> None:
         """Begin with what the client sent behind its login."""
         self.parser = parser
+        self._relay.refresh()
         self._relay.register(self._descriptor, self, READ)
         try:
             if data:
@@ -101,11 +102,11 @@ class Session(Downstream):
                 if outcome.swallow:
                     if outcome.swallow > size - position:
                         self._input.to_swallow = outcome.swallow - (size - position)
-                        self._stalled_since = self._relay.now
+                        self.stalled_since = self._relay.now
                         return
                     position += outcome.swallow
             elif outcome is Pending.INCOMPLETE:
-                self._stalled_since = self._relay.now
+                self.stalled_since = self._relay.now
                 self._input.expect(data[position:], parser.needed - position, parser.until_newline)
                 self._account()
                 return
@@ -207,6 +208,7 @@ class Session(Downstream):
         self.in_flight += request.cost
 
         def ready(link: Link | None) -> None:
+            self._relay.refresh()
             if link is None:
                 request.fail(UNAVAILABLE)
                 self.in_flight -= request.cost
@@ -230,10 +232,10 @@ class Session(Downstream):
             self._finish(STOPPED)
 
     def _end(self) -> None:
-        if not self._refused:
+        if not self._refused and not self._draining:
             self.close(self._finish_reason)
             return
-        # Closing a socket with unread input resets the connection, and the client would not see why it was refused.
+        # Closing a socket with unread input resets the connection: the client would not see its last replies.
         self._leave()
         self._observer.linger(self, self._connection, self._finish_reason)
 

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import trio
+
 # Connections from one address that are not logged in. Loopback and unix sockets have no such cap.
 LOGINS_PER_ADDRESS = 64
 
@@ -46,6 +48,8 @@ class Admission:
     def __init__(self, connections: int, per_address: int, logins: int) -> None:
         self.connections = 0
         self.waiting = 0
+        # While as many are logging in as may: set when there is room again. Until then nobody is accepted.
+        self.full: trio.Event | None = None
         self._most = connections
         self._most_per_address = per_address
         self._most_waiting = logins
@@ -74,11 +78,16 @@ class Admission:
 
     def add_waiting(self, address: str | None) -> None:
         self.waiting += 1
+        if self.waiting >= self._most_waiting and self.full is None:
+            self.full = trio.Event()
         if address is not None:
             self._waiting_by_address[address] += 1
 
     def remove_waiting(self, address: str | None) -> None:
         self.waiting -= 1
+        if self.full is not None:
+            self.full.set()
+            self.full = None
         _decrement(self._waiting_by_address, address)
 
     def remove(self, address: str | None) -> None:

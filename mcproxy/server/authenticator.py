@@ -89,6 +89,10 @@ class Authenticator:
         self.hashes = 0
         """Passwords hashed since the start."""
 
+    def knows(self, username: str) -> bool:
+        """Whether the users file has the name."""
+        return username in self._users
+
     def replace_users(self, users: Users) -> None:
         """From now on only these may log in. What is remembered of others is void.
 

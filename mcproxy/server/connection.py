@@ -16,8 +16,10 @@ from mcproxy.auth.login_binary import BinaryLogin
 from mcproxy.auth.login_text import TextLogin
 from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
+from mcproxy.auth.token import claimed_name
 from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
+from mcproxy.relay.poller import OVER_BUDGET
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
 from mcproxy.server.access import unix_peer
@@ -93,9 +95,33 @@ class Client:
         with trio.move_on_after(limit) if limit else contextlib.nullcontext():
             data = await receive(self._connection, _LOGIN_READ)
             if data:
-                self._start_session(principal, data, data[0] == BINARY, None)
+                await self._start_or_log_in(principal, data)
                 return
         self._close()
+
+    async def _start_or_log_in(self, principal: Principal, data: bytes) -> None:
+        """Somebody known by his connection may still log in as a user with his first command, which replaces him.
+
+        In text that looks like storing a value. It is taken for a login if the value begins with a user's name: better
+        refuse a value that only looks like one than store a password.
+        """
+        if "token" in self._listener.settings.authentication and data[0] != BINARY:
+            with self._deadline() as scope:
+                while (name := claimed_name(data)) is None:
+                    more = await receive(self._connection, _LOGIN_READ)
+                    if not more:
+                        self._close()
+                        return
+                    data += more
+                if self._server.authenticator.knows(name):
+                    self._principal = None
+                    self._place.logs_in_again()
+                    await self._log_in(data)
+                    return
+            if scope.cancelled_caught:
+                self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+                return
+        self._start_session(principal, data, data[0] == BINARY, None)
 
     async def _log_in(self, received: bytes) -> None:
         """The login conversation, to its end one way or the other. Raises OSError."""
@@ -217,12 +243,21 @@ class Client:
 
     def linger(self, session: Session, connection: Connection, reason: str) -> None:
         """The session is over, and the client is to see why."""
+        self._server.closing += 1
         self._session_ended(session, reason)
-        self._server.start_soon(self._close_gently)
+        self._server.start_soon(self._see_off)
+
+    async def _see_off(self) -> None:
+        try:
+            await self._close_gently()
+        finally:
+            self._server.closed_gently()
 
     def _session_ended(self, session: Session, reason: str) -> None:
         self._server.session_ended(session)
         self._server.metrics.session_closed(self._listener.name)
+        if reason == OVER_BUDGET:
+            log.warning("session_closed", reason=reason, principal=str(self._principal), **self._fields)
         log.debug("session_ended", why=reason, principal=str(self._principal), **self._fields)
 
     @contextlib.contextmanager
@@ -266,7 +301,7 @@ class Client:
 
     async def _close_gently(self) -> None:
         try:
-            await close_gently(self._connection)
+            await close_gently(self._connection, until_end=not self._server.draining)
         finally:
             self._close()
 

@@ -24,6 +24,9 @@ async def accept_forever(server: ServerState, listener: ListenerState, sock: soc
     while True:
         await trio.lowlevel.wait_readable(sock)
         for _ in range(_AT_ONCE):
+            if server.admission.full is not None:
+                # The kernel keeps the others waiting: after a restart all clients come back at once.
+                await server.admission.full.wait()
             try:
                 connection, peer = sock.accept()
             except BlockingIOError:

@@ -50,8 +50,25 @@ def run_server(settings: Settings, *, ready: ReadyCallback | None = None) -> int
     sys.setswitchinterval(_SWITCH_INTERVAL)
     with contextlib.ExitStack() as stack:
         listening = _listen(settings, stack)
-        trio.run(_serve, settings, listening, ready)
+        trio.run(_serve, settings, listening, ready, _LateSignals())
     return 0
+
+
+class _LateSignals:
+    """What SIGTERM and SIGINT do before the server waits for them, and after.
+
+    Before, they end the program. After, they change nothing: a second SIGTERM just before the end would otherwise turn
+    an orderly stop into a death by a signal.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: object) -> None:
+        if not self.stopped:
+            raise SystemExit(0)
 
 
 def _raise_descriptor_limit() -> None:
@@ -125,7 +142,12 @@ def _listener_state(settings: Settings, name: str) -> ListenerState:
     return ListenerState(name, listener, Allowlist(listener.allow), context, mechanisms)
 
 
-async def _serve(settings: Settings, listening: dict[str, list[socket.socket]], ready: ReadyCallback | None) -> None:
+async def _serve(
+    settings: Settings,
+    listening: dict[str, list[socket.socket]],
+    ready: ReadyCallback | None,
+    late_signals: _LateSignals,
+) -> None:
     state = _build(settings)
     addresses = {name: [sockets.describe(sock) for sock in socks] for name, socks in listening.items()}
     listeners = {name: _listener_state(settings, name) for name in settings.listeners}
@@ -151,6 +173,7 @@ async def _serve(settings: Settings, listening: dict[str, list[socket.socket]], 
                 ready(addresses)
             await _wait_for_stop(signals)
             await _drain(state, accepting)
+            late_signals.stopped = True
             nursery.cancel_scope.cancel()
     log.info("stopped")
 
@@ -202,10 +225,10 @@ async def _drain(state: ServerState, accepting: trio.CancelScope) -> None:
         session.drain()
     state.relay.settle()
     with trio.move_on_after(state.settings.limits.drain_timeout) as scope:
-        if state.sessions:
-            await state.last_session_ended.wait()
+        state.look_for_the_end()
+        await state.last_session_ended.wait()
     if scope.cancelled_caught:
-        log.warning("drain_timed_out", sessions=len(state.sessions))
+        log.warning("drain_timed_out", sessions=len(state.sessions) + state.closing)
 
 
 async def _report_readiness(state: ServerState) -> None:

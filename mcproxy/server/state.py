@@ -31,7 +31,9 @@ class ListenerState:
 
 @dataclass
 class ServerState:
-    """`nursery` is where connections run. `last_session_ended` is set while draining, when none is left."""
+    """`nursery` is where connections run. `closing` connections of ended sessions still deliver their last replies.
+    `last_session_ended` is set while draining, when no session and none of these is left.
+    """
 
     settings: Settings
     relay: Relay
@@ -43,6 +45,7 @@ class ServerState:
     session_limits: SessionLimits
     sessions: set[Session] = field(default_factory=set)
     draining: bool = False
+    closing: int = 0
     last_session_ended: trio.Event = field(default_factory=trio.Event)
     nursery: trio.Nursery | None = None
 
@@ -54,7 +57,16 @@ class ServerState:
     def session_ended(self, session: Session) -> None:
         """Forget a session."""
         self.sessions.discard(session)
-        if self.draining and not self.sessions:
+        self.look_for_the_end()
+
+    def closed_gently(self) -> None:
+        """A connection of an ended session has been closed."""
+        self.closing -= 1
+        self.look_for_the_end()
+
+    def look_for_the_end(self) -> None:
+        """Set `last_session_ended` when nobody is owed anything any more."""
+        if self.draining and not self.sessions and not self.closing:
             self.last_session_ended.set()
 
     def not_ready(self) -> str | None:

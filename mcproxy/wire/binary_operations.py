@@ -71,7 +71,8 @@ def _table() -> dict[int, Operation]:
     append = store - {KEY_NOT_FOUND}
     missing = frozenset({KEY_NOT_FOUND})
     delete = frozenset({KEY_NOT_FOUND, KEY_EXISTS})
-    arithmetic = frozenset({KEY_NOT_FOUND, KEY_EXISTS, NON_NUMERIC, OUT_OF_MEMORY})
+    # Not stored: it was to create the counter, and another client did so meanwhile.
+    arithmetic = frozenset({KEY_NOT_FOUND, KEY_EXISTS, ITEM_NOT_STORED, NON_NUMERIC, OUT_OF_MEMORY})
     table: dict[int, Operation] = {}
 
     def add(quiet: int | None, operation: Operation) -> None:

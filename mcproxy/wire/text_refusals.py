@@ -31,6 +31,11 @@ def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:
         return _retrieval(tokens, rules)
     if verb in KEYED:
         return _keyed(tokens, rules)
+    if verb == b"ms":
+        # Not available, but its data block must not be taken for commands.
+        if len(tokens) < 3 or grammar.is_length(tokens[2]) is None:
+            return Refusal(ERROR, "unknown command", close=True)
+        return Refusal(ERROR, "unknown command", swallow=int(tokens[2]))
     if verb == b"quit":
         return Refusal(b"", close=True)
     if verb == b"stats":

@@ -244,3 +244,16 @@ def test_malformed_lines_are_answered_before_the_connection_ends(proxy: Proxy) -
             started = time.monotonic()
             play(connection, sent, [block * 3, CLIENT_ERROR], closes=True)
             assert time.monotonic() - started < 5
+
+
+def test_the_block_of_a_meta_set_is_no_command(proxy: Proxy) -> None:
+    with proxy.logged_in("root") as connection:
+        play(connection, b"set z 0 0 1\r\n1\r\n", b"STORED\r\n")
+        play(connection, b"ms k 9\r\nflush_all\r\nget z\r\n", [b"ERROR\r\n", b"VALUE z 0 1\r\n1\r\nEND\r\n"])
+    for line in (b"ms k\r\n", b"ms k x\r\n", b"ms k -1\r\n"):
+        with proxy.logged_in("root") as connection:
+            connection.send(line + b"flush_all\r\n")
+            assert connection.line() == b"ERROR\r\n"
+            connection.expect_closed()
+    with proxy.logged_in("root") as connection:
+        play(connection, b"get z\r\n", b"VALUE z 0 1\r\n1\r\nEND\r\n")

@@ -235,13 +235,13 @@ def test_draining_answers_what_is_in_flight_and_then_closes(play: Play) -> None:
         client.session.drain()
     play.relay.settle()
     play.run()
-    assert play.end(idle) == play.end(writing) == "the proxy ends"
+    assert play.end(idle) == play.end(writing) == "lingering: the proxy ends"
     assert play.end(waiting) is None
     upstream.send(b"END\r\nSTORED\r\n")
     play.run()
     assert waiting.receive() == b"END\r\nSTORED\r\n"
     assert waiting.ended
-    assert play.end(waiting) == "the proxy ends"
+    assert play.end(waiting) == "lingering: the proxy ends"
     for client in (idle, writing):
         client.receive()
         assert client.ended
@@ -305,7 +305,7 @@ def test_what_is_done_outside_of_a_turn_wakes_the_relay(play: Play) -> None:
     play.relay.settle()
     assert not play.quiet()
     play.run()
-    assert play.end(client) == "the proxy ends"
+    assert play.end(client) == "lingering: the proxy ends"
 
 
 def test_counts(play: Play) -> None:

@@ -207,8 +207,7 @@ def test_junk_within_the_stream(play: Play, connect: Connect) -> None:
 def test_the_proxy_says_goodbye(play: Play, connect: Connect) -> None:
     """So that the client knows that nothing was cut off."""
     client = connect()
-    client.session.drain()
-    play.relay.settle()
+    client.session.close("for a reason")
     play.run()
     assert isinstance(client.connection, ssl.SSLSocket)
     client.connection.suppress_ragged_eofs = False  # type: ignore[attr-defined]

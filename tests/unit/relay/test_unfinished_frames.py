@@ -162,4 +162,4 @@ def _age(client: Client, seconds: float, *, stalled: bool = True) -> None:
     """What the session remembers happened so much longer ago."""
     client.session._active -= seconds
     if stalled:
-        client.session._stalled_since -= seconds
+        client.session.stalled_since -= seconds

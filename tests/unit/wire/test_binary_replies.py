@@ -20,7 +20,7 @@ ERRORS = {
     **{key: {1} for key in LOOKUPS | {packets.TOUCH}},
     **{key: {1, 2, 3, 5, 130} for key in [packets.SET, packets.ADD, packets.REPLACE]},
     **{key: {2, 3, 5, 130} for key in [packets.APPEND, packets.PREPEND]},
-    **{key: {1, 2, 6, 130} for key in [packets.INCR, packets.DECR]},
+    **{key: {1, 2, 5, 6, 130} for key in [packets.INCR, packets.DECR]},
     packets.DELETE: {1, 2},
     packets.FLUSH: {0x20},
     packets.NOOP: set(),
