@@ -191,7 +191,11 @@ def mcproxy(place: Place) -> list[str]:
 def mcproxy_python() -> str:
     """The Python that has mcproxy's dependencies: this one, or that of the checkout's virtual environment."""
     own = ROOT / ".venv/bin/python"
-    return sys.executable if find_spec("trio") or not own.exists() else str(own)
+    return (
+        sys.executable
+        if all(find_spec(name) for name in ("trio", "scramp", "structlog")) or not own.exists()
+        else str(own)
+    )
 
 
 # "direct" comes first: what memcached does with nothing in between is the yardstick for the load generator.
