@@ -21,11 +21,16 @@ _LOOK_AGAIN = 0.02
 async def receive(connection: Connection, size: int) -> bytes:
     """What can be had, `size` bytes or one TLS read at most; empty at the end. Raises OSError."""
     read = connection.receive if isinstance(connection, Secured) else connection.recv
+    sock = socket_of(connection)
     while True:
         try:
             return read(size)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(socket_of(connection))
+            if sock.family != socket.AF_UNIX:
+                # Acknowledge at once what came: a client that sends in two parts (the end of its handshake, its login)
+                # may hold the second back until then, and the kernel would take its time (tcp(7): 40 ms).
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            await trio.lowlevel.wait_readable(sock)
 
 
 async def send_all(connection: Connection, data: bytes) -> None:
