@@ -115,7 +115,9 @@ class Client:
                     data += more
                 if self._server.authenticator.knows(name):
                     self._principal = None
-                    self._place.logs_in_again()
+                    if not self._place.logs_in_again():
+                        self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
+                        return
                     await self._log_in(data)
                     return
             if scope.cancelled_caught:
