@@ -104,6 +104,8 @@ class Listener(_Model):
     )
     mechanisms: Annotated[list[Mechanism], Field(min_length=1), AfterValidator(_distinct)] = ["PLAIN"]
     plaintext_passwords: bool = False
+    overlong_keys: Annotated[str, PlainValidator(_one_of(("refuse", "digest")))] = "refuse"
+    pipelining: Annotated[str, PlainValidator(_one_of(("allow", "refuse")))] = "allow"
     proxy_protocol: NotYet = None
     mode: SocketMode = 0o600
     group: Annotated[str | int | None, PlainValidator(names.parse_group)] = None
@@ -166,6 +168,9 @@ class Grant(_Model):
 class Limits(_Model):
     value: Annotated[Size, Field(ge=1, le=MAX_VALUE)] = 2**20
     keys: Annotated[int, Field(ge=1, le=65536)] = 1000
+    line: Annotated[Size, Field(ge=256, le=65536)] = 2048
+    tokens: Annotated[int, Field(ge=16, le=1024)] = 24
+    overlong_key: Annotated[Size, Field(ge=251, le=65536)] = 1024
     pipeline: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     session_buffer: Annotated[Size, Field(ge=2**16, le=2**36)] = 2 * 2**20
     total_buffer: Annotated[Size, Field(ge=2**20, le=2**44)] = 256 * 2**20

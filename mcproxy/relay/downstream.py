@@ -40,6 +40,8 @@ class Downstream:
         # No more input is wanted; the session closes once everything that it is owed was delivered.
         self._finishing = False
         self._finish_reason = ""
+        # What the client sends is thrown away; it is read so that its leaving is noticed.
+        self._discarding = False
         # The client has closed both ways. What it sent before is still taken, as memcached would.
         self._hung_up = False
         self._active = relay.now
@@ -71,7 +73,7 @@ class Downstream:
             self.readable()
 
     def _gone(self, events: int) -> None:
-        if events & select.EPOLLERR or not self._paused or self._finishing:
+        if events & select.EPOLLERR or not self._paused or self._finishing or self._discarding:
             self.close("connection reset")
         else:
             # Hang-ups can't be masked: without its descriptor the session goes on by itself, not by events.
@@ -84,7 +86,10 @@ class Downstream:
     def readable(self) -> None:
         """Read what the client sent, if the session can go on."""
         if self._paused or self._finishing:
-            self._listen()
+            if self._discarding:
+                self._discard()
+            else:
+                self._listen()
             return
         try:
             data = self._receive(RECEIVE_SIZE)
@@ -108,6 +113,19 @@ class Downstream:
                 self._process(stored.take())
         if (self._hung_up or (self._secured is not None and self._secured.ended)) and not self.closed:
             self._read_more()
+
+    def _discard(self) -> None:
+        """Read, and look at nothing but whether it is the end."""
+        try:
+            data = self._receive(RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close("connection reset")
+            return
+        self._traffic.downstream_received += len(data)
+        if not data or (self._secured is not None and self._secured.ended):
+            self.close("closed by the client")
 
     def _read_more(self) -> None:
         """Go on reading in the next turn what has no event: what the TLS layer holds, or what came before a hang-up."""
@@ -184,7 +202,7 @@ class Downstream:
 
     def _listen(self) -> None:
         """Wait for what can be acted on. Input that nobody reads must not be waited for, or the relay would spin."""
-        events = 0 if self._paused or self._finishing else READ
+        events = 0 if (self._paused or self._finishing) and not self._discarding else READ
         if self._output.queued:
             events |= WRITE
         if events != self._events and not self.closed and not self._hung_up:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from mcproxy.relay.poller import READ, Relay, Resumable
 from mcproxy.wire.requests import OutOfStep, Request
 
-READ_WRITE = select.EPOLLIN | select.EPOLLOUT
 # More would make every receive map, shrink and unmap a bytes object: three system calls.
 RECEIVE_SIZE = 64 * 1024
 # A link with more unsent bytes takes no more requests.
@@ -45,6 +44,8 @@ class Link:
         self._outgoing: list[bytes] = []
         self._to_flush = False
         self._blocked = False
+        # Is not read, because the client whose link this is doesn't read.
+        self._paused = False
         self._partial = b""
         # When a reply last came, or the first request began to wait.
         self._progress = 0.0
@@ -75,10 +76,10 @@ class Link:
         if events & select.EPOLLIN:
             self.readable()
         elif events & (select.EPOLLERR | select.EPOLLHUP):
-            self.close("upstream closed the connection")
+            self._lost("upstream closed the connection")
         if events & select.EPOLLOUT and not self.closed:
             self._blocked = False
-            self._relay.modify(self._descriptor, READ)
+            self._listen()
             self.flush()
 
     def flush(self) -> None:
@@ -102,7 +103,7 @@ class Link:
         else:
             self._outgoing = [data[sent:]]
             self._blocked = True
-            self._relay.modify(self._descriptor, READ_WRITE)
+            self._listen()
         if self._stalled and self.unsent < UNSENT_LIMIT:
             self._relay.ready.extend(self._stalled)
             self._stalled = []
@@ -115,10 +116,10 @@ class Link:
         except BlockingIOError:
             return
         except OSError as error:
-            self.close(f"upstream: {error.strerror}")
+            self._lost(f"upstream: {error.strerror}")
             return
         if not data:
-            self.close("upstream closed the connection")
+            self._lost("upstream closed the connection")
             return
         traffic = relay.traffic
         traffic.upstream_received += len(data)
@@ -159,11 +160,32 @@ class Link:
 
     def sweep(self, now: float) -> None:
         """Drop the link if the oldest request has waited too long."""
-        if self.waiting and now - self._progress > self._timeout:
+        if self._is_late(now):
             # Its reply may have come long ago, if it was this process that stood still.
             self.readable()
-        if self.waiting and now - self._progress > self._timeout:
+        if self._is_late(now):
             self._end("upstream timed out", TIMED_OUT)
+
+    def _is_late(self, now: float) -> bool:
+        waiting = self.waiting
+        return bool(waiting) and now - self._progress > self._timeout and not self._paused and not waiting[0].endless
+
+    def pause(self, paused: bool) -> None:
+        """Read no more, or go on. Only for a link of one session's own: nobody else may have to wait for its client."""
+        if paused != self._paused and not self.closed:
+            self._paused = paused
+            self._progress = self._relay.now
+            self._listen()
+
+    def _listen(self) -> None:
+        events = 0 if self._paused else READ
+        self._relay.modify(self._descriptor, events | select.EPOLLOUT if self._blocked else events)
+
+    def _lost(self, reason: str) -> None:
+        """Upstream has closed the link: what the oldest request may have been waiting for."""
+        if self.waiting:
+            self.waiting[0].upstream_closed()
+        self.close(reason)
 
     def close(self, reason: str) -> None:
         """Drop the link: the requests in flight are answered with SERVER_ERROR, and never sent again."""

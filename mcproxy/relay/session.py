@@ -18,6 +18,7 @@ FRAMES_AT_ONCE = 256
 # Answers in flight before anything is known of how large this client's values are.
 FIRST_WINDOW = 32
 UNAVAILABLE = b"upstream is unavailable"
+CLIENT_LEFT = "the client has left"
 
 
 class Session(Downstream):
@@ -40,6 +41,7 @@ class Session(Downstream):
         # A request that needs a link of its own; nothing else goes on until it is answered.
         self._private: Request | None = None
         self._private_opening = False
+        self._private_link: Link | None = None
         self._log_in_again = False
         # The proxy is stopping: close once the input that came so far is dealt with.
         self._draining = False
@@ -141,14 +143,26 @@ class Session(Downstream):
     def finished(self, request: Request) -> None:
         """A request has its answer, and `in_flight` was counted down."""
         if request is self._private:
-            self._private = None
+            self._private = self._private_link = None
             self._private_opening = False
         if self._paused or self._finishing:
             self._make_ready()
 
     def cut_short(self) -> None:
-        """A value broke off in its middle: anything that followed would be taken for the rest of it."""
-        self.close("upstream failed within a value")
+        """A reply broke off in its middle: anything that followed would be taken for the rest of it."""
+        self.close("upstream ended within a reply")
+
+    def goes_on_for_ever(self) -> None:
+        """`watch` has begun: the session ends with its link, its client or the proxy, and not before."""
+        self._discarding = True
+        self._input.take()
+        self._account()
+        if self._draining or self._hung_up:
+            self.close(STOPPED if self._draining else "closed by the client")
+            return
+        self._listen()
+        if self._has_pending():
+            self._discard()
 
     def resume(self) -> None:
         """Go on after a pause, as far as that is possible now."""
@@ -213,12 +227,26 @@ class Session(Downstream):
                 request.fail(UNAVAILABLE)
                 self.in_flight -= request.cost
                 self.finished(request)
+            elif self.closed:
+                link.close(CLIENT_LEFT)
             else:
-                self._link = link
+                self._link = self._private_link = link
                 link.submit(request)
             self._relay.settle()
 
         self._links.open_private(ready)
+
+    def _queue_changed(self, before: int) -> None:
+        super()._queue_changed(before)
+        if self._private_link is not None:
+            # Nobody else waits for it, so it need not be read faster than the client reads.
+            self._private_link.pause(self._output.queued > self._buffer)
+
+    def _leave(self) -> None:
+        super()._leave()
+        link, self._private_link = self._private_link, None
+        if link is not None:
+            link.close(CLIENT_LEFT)
 
     def _hand_back(self) -> None:
         data = self._input.take()
@@ -228,7 +256,9 @@ class Session(Downstream):
     def drain(self) -> None:
         """The proxy stops: answer what was received, then close. To be followed by the relay's `settle`."""
         self._draining = True
-        if not self._paused:
+        if self._discarding:
+            self.close(STOPPED)
+        elif not self._paused:
             self._finish(STOPPED)
 
     def _end(self) -> None:

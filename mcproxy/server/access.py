@@ -40,7 +40,8 @@ class Access:
     """The grants, by what they are given to."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limits = WireLimits(value=settings.limits.value, keys=settings.limits.keys)
+        limits = settings.limits
+        self._limits = WireLimits(limits.value, limits.keys, limits.line, limits.tokens, limits.overlong_key)
         self._roles = {name: Role(role.commands, KeySet.of(role.keys)) for name, role in settings.roles.items()}
         self._default_roles = frozenset(settings.default_roles)
         self._granted: dict[Principal, frozenset[str]] = {}

@@ -30,6 +30,7 @@ from mcproxy.server.streams import close_gently, receive, send_all
 from mcproxy.server.tls import handshake
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import Refusal
+from mcproxy.wire.pipelining import one_at_a_time
 from mcproxy.wire.text import TextParser
 
 log = get_logger()
@@ -194,14 +195,16 @@ class Client:
         self._place.logged_in()
         self._principal = principal
         session = Session(server.relay, self._connection, server.pools[protocol], server.session_limits, self)
+        settings = self._listener.settings
         if binary:
             listed = " ".join(self._listener.mechanisms).encode() if self._listener.mechanisms else None
             parser: TextParser | BinaryParser = BinaryParser(server.access.binary_rules(principal), session, listed)
         else:
-            parser = TextParser(server.access.text_rules(principal), session, token)
+            digest = settings.overlong_keys == "digest"
+            parser = TextParser(server.access.text_rules(principal), session, token, digest_overlong_keys=digest)
         server.sessions.add(session)
         server.metrics.session_opened(self._listener.name)
-        session.start(parser, data)
+        session.start(one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser, data)
         if server.draining:
             session.drain()
             server.relay.settle()

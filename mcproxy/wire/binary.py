@@ -9,7 +9,6 @@ from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, OPERATIONS, Op
 from mcproxy.wire.binary_requests import BinaryRequest, BinaryStatistics
 from mcproxy.wire.outcome import Grants, LogInAgain, Pending, Refusal, WireLimits
 from mcproxy.wire.requests import Request, Sink
-from mcproxy.wire.text_rules import STATS
 
 Matcher = Callable[..., "re.Match[bytes] | None"]
 
@@ -55,6 +54,7 @@ class BinaryParser:
 
     until_newline = False
     cutting = False
+    continuing = False
 
     def __init__(self, rules: BinaryRules, sink: Sink, mechanisms: bytes | None = None) -> None:
         self.end = 0
@@ -75,43 +75,45 @@ class BinaryParser:
             return Pending.INCOMPLETE
         _, opcode, key_length, extras, _, _, body_length, opaque, cas = HEADER.unpack_from(data, position)
         start = position + HEADER_LENGTH
-        if body_length > grammar.LARGEST_LENGTH or key_length + extras > body_length:
-            return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "malformed", close=True)
+        value_length = body_length - key_length - extras
+        if value_length < 0:
+            # Lengths that contradict each other are an unknown command to memcached.
+            return self._refuse(opcode, opaque, operations.UNKNOWN_COMMAND, "malformed", close=True)
+        if body_length > grammar.LARGEST_LENGTH or key_length > grammar.KEY_LENGTH:
+            return self._malformed(opcode, opaque)
         operation = OPERATIONS.get(opcode)
         if operation is None:
             return self._other(data, start, opcode, opaque, key_length, extras, body_length)
-        key_start = start + extras
-        value_start = key_start + key_length
-        if (
-            extras != operation.extras
-            or (key_length == 0) is operation.key
-            or key_length > grammar.KEY_LENGTH
-            or (body_length != key_length + extras and not operation.value)
-        ):
+        if extras != operation.extras or (key_length == 0) is operation.key or (value_length and not operation.value):
             if operation.sent == operations.FLUSH and extras == body_length == 4:
                 return self._flush_with_delay(operation, data, start, opcode, opaque)
-            return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "malformed", close=True)
-        self.end = end = start + body_length
-        if len(data) < end and (len(data) < value_start or body_length - key_length - extras <= self._value_limit):
-            # The key is judged before a value that is too large is swallowed, the frame goes up only when it is whole.
-            self.needed = end if body_length - key_length - extras <= self._value_limit else value_start
+            return self._malformed(opcode, opaque)
+        key_start = start + extras
+        value_start = key_start + key_length
+        if len(data) < value_start:
+            self.needed = value_start
             return Pending.INCOMPLETE
+        # The key is judged before its value is waited for, so that nothing is kept of a value that is to be refused.
         if operation.key:
             granted = self._rules.grants_key[opcode]
             if granted is None or granted(data, key_start, value_start) is None:
                 return self._refuse_key(data[key_start:value_start], operation, opcode, opaque, start, body_length)
-            if operation.sent in (0x05, 0x06) and not data.startswith(b"\xff\xff\xff\xff", key_start - 4):
+            if operation.creates and not data.startswith(operations.DO_NOT_CREATE, key_start - 4):
                 creates = self._rules.grants_creation
                 if creates is None or creates(data, key_start, value_start) is None:
                     return self._denied(opcode, opaque, "write", start, body_length)
-            if end - value_start > self._value_limit:
+            if value_length > self._value_limit:
                 return self._refuse(
                     opcode, opaque, operations.VALUE_TOO_LARGE, "value too large", swallow=(start, body_length)
                 )
         elif not all(self._rules.allows(command_class) for command_class in operation.classes):
             return self._denied(opcode, opaque, operation.classes[-1], start, body_length)
+        self.end = end = start + body_length
+        if len(data) < end:
+            self.needed = end
+            return Pending.INCOMPLETE
         body = data[start:end]
-        key = body[extras : extras + key_length]
+        key = data[key_start:value_start]
         return BinaryRequest(self._sink, operation, opcode, opaque, cas if operation.cas else 0, key, body)
 
     def _flush_with_delay(
@@ -132,29 +134,31 @@ class BinaryParser:
         self, data: bytes, start: int, opcode: int, opaque: int, key_length: int, extras: int, body_length: int
     ) -> Request | Refusal | Pending | LogInAgain:
         """Operations that the proxy answers itself, STAT, and what memcached doesn't know."""
+        if self._mechanisms is not None and opcode in (operations.SASL_AUTH, operations.SASL_STEP):
+            # Whether that packet is as it should be, is for the login to say.
+            return LogInAgain()
+        if _is_malformed(opcode, key_length, extras, body_length):
+            return self._malformed(opcode, opaque)
         if opcode in (operations.QUIT, operations.QUITQ):
             return Refusal(reply(opcode, 0, opaque) if opcode == operations.QUIT else b"", close=True)
-        if self._mechanisms is not None and opcode in (operations.SASL_AUTH, operations.SASL_STEP):
-            return LogInAgain()
-        if self._mechanisms is not None and opcode == operations.SASL_LIST_MECHS and body_length == 0:
+        if opcode == operations.STAT:
+            return self._statistics(data, start, opaque, key_length)
+        if self._mechanisms is not None and opcode == operations.SASL_LIST_MECHS:
             self.end = start
             return Refusal(reply(opcode, 0, opaque, self._mechanisms))
-        if opcode != operations.STAT:
-            return self._refuse(
-                opcode, opaque, operations.UNKNOWN_COMMAND, "unknown command", swallow=(start, body_length)
-            )
-        if extras or key_length != body_length or key_length > grammar.KEY_LENGTH:
-            return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "malformed", close=True)
-        self.end = start + body_length
-        if len(data) < self.end:
-            self.needed = self.end
+        return self._refuse(opcode, opaque, operations.UNKNOWN_COMMAND, "unknown command", swallow=(start, body_length))
+
+    def _statistics(self, data: bytes, start: int, opaque: int, key_length: int) -> Request | Refusal | Pending:
+        self.end = end = start + key_length
+        if len(data) < end:
+            self.needed = end
             return Pending.INCOMPLETE
-        key = data[start : self.end]
-        command_class = STATS.get(b"stats " + key if key else b"stats")
-        if command_class is None or key in (b"cachedump", b"conns", b"extstore"):
-            return self._refuse(opcode, opaque, operations.KEY_NOT_FOUND, "unknown command")
+        key = data[start:end]
+        command_class = operations.STATISTICS.get(key)
+        if command_class is None:
+            return self._refuse(operations.STAT, opaque, operations.KEY_NOT_FOUND, "unknown command")
         if not self._rules.allows(command_class):
-            return self._denied(opcode, opaque, command_class, start, body_length)
+            return self._denied(operations.STAT, opaque, command_class, start, key_length)
         return BinaryStatistics(self._sink, command_class, opaque, key)
 
     def _refuse_key(
@@ -164,6 +168,9 @@ class BinaryParser:
             # For memcached binary keys may hold any byte. Here they are held to the text rule: one key, one meaning.
             return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "bad key", swallow=(start, body_length))
         return self._denied(opcode, opaque, operation.classes[-1], start, body_length)
+
+    def _malformed(self, opcode: int, opaque: int) -> Refusal:
+        return self._refuse(opcode, opaque, operations.INVALID_ARGUMENTS, "malformed", close=True)
 
     def _denied(self, opcode: int, opaque: int, command_class: str, start: int, body_length: int) -> Refusal:
         return self._refuse(
@@ -185,3 +192,13 @@ class BinaryParser:
         if swallow is not None:
             self.end, length = swallow
         return Refusal(reply(opcode, status, opaque, TEXTS[status]), reason, length, close, denied)
+
+
+def _is_malformed(opcode: int, key_length: int, extras: int, body_length: int) -> bool:
+    """Whether a packet that has no row in OPERATIONS has a shape that memcached does not take for this opcode."""
+    if opcode in (operations.QUIT, operations.QUITQ, operations.SASL_LIST_MECHS):
+        return body_length != 0
+    if opcode in (operations.SASL_AUTH, operations.SASL_STEP):
+        return extras != 0 or key_length == 0
+    # memcached takes bytes behind the key of STAT for the next packet.
+    return opcode == operations.STAT and key_length != body_length

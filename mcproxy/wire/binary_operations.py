@@ -7,6 +7,8 @@ is unknown to one of them and never goes upstream: with a body, an unknown opcod
 import struct
 from dataclasses import dataclass
 
+from mcproxy.wire.grammar import LARGEST_LENGTH
+
 # magic, opcode, key length, extras length, data type, vbucket id or status, total body length, opaque, cas
 HEADER = struct.Struct(">BBHBBHIIQ")
 HEADER_LENGTH = 24
@@ -33,18 +35,36 @@ STAT = 0x10
 SASL_LIST_MECHS = 0x20
 SASL_AUTH = 0x21
 SASL_STEP = 0x22
-# INCR and DECR with this expiration do not create the counter.
-DO_NOT_CREATE = 0xFFFFFFFF
+# INCR and DECR with this expiration, the last of their extras, do not create the counter.
+DO_NOT_CREATE = b"\xff\xff\xff\xff"
 
-_ANY = -1
+# The keys of STAT, exact words only (memcached 1.6.18 takes `resetxyz` for `reset`), and the command class of each.
+# `cachedump` and `conns` are of the text protocol alone; `sizes_enable` gets an answer without an end on 1.6.18.
+STATISTICS = {
+    b"": "stats",
+    b"items": "inspect",
+    b"slabs": "inspect",
+    b"sizes": "inspect",
+    b"settings": "inspect",
+    b"detail dump": "inspect",
+    b"reset": "admin",
+    b"detail on": "admin",
+    b"detail off": "admin",
+}
+
+_NOTHING = range(1)
+_VALUE = range(LARGEST_LENGTH + 1)
+_NUMBER = range(8, 9)
+_VERSION = range(1, 65)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One opcode. Lengths in bytes; `reply_value` -1 stands for any length.
+    """One opcode. Lengths in bytes; `reply_values` are those that the value of a successful reply may have.
 
-    `dropped` is the status whose reply the client of a quiet opcode does not want; None for a loud one. `sent` is the
-    loud opcode that goes upstream, so that there is one reply for every request (R2).
+    `reply_key`: the reply names the key, a miss too. `creates`: it stores unless its extras say otherwise. `dropped` is
+    the status whose reply the client of a quiet opcode does not want; None for a loud one. `sent` is the loud opcode
+    that goes upstream, so that there is one reply for every request (R2).
     """
 
     sent: int
@@ -56,8 +76,9 @@ class Operation:
     errors: frozenset[int]
     reply_extras: int = 0
     reply_key: bool = False
-    reply_value: int = 0
+    reply_values: range = _NOTHING
     lookup: bool = False
+    creates: bool = False
     dropped: int | None = None
 
     @property
@@ -83,7 +104,7 @@ def _table() -> dict[int, Operation]:
             table[quiet] = Operation(**{**fields, "dropped": dropped})
 
     def retrieval(sent: int, quiet: int, extras: int, classes: tuple[str, ...], with_key: bool) -> None:
-        add(quiet, Operation(sent, extras, True, False, False, classes, missing, 4, with_key, _ANY, lookup=True))
+        add(quiet, Operation(sent, extras, True, False, False, classes, missing, 4, with_key, _VALUE, lookup=True))
 
     retrieval(0x00, 0x09, 0, ("read",), False)
     retrieval(0x0C, 0x0D, 0, ("read",), True)
@@ -95,11 +116,11 @@ def _table() -> dict[int, Operation]:
         add(quiet, Operation(sent, 0, True, True, True, ("write",), append))
     add(0x14, Operation(0x04, 0, True, False, True, ("delete",), delete))
     for sent, quiet in ((0x05, 0x15), (0x06, 0x16)):
-        add(quiet, Operation(sent, 20, True, False, True, ("counter",), arithmetic, reply_value=8))
+        add(quiet, Operation(sent, 20, True, False, True, ("counter",), arithmetic, reply_values=_NUMBER, creates=True))
     add(None, Operation(0x1C, 4, True, False, False, ("touch",), missing, reply_extras=4))
     add(0x18, Operation(0x08, 0, False, False, False, ("flush",), frozenset({AUTHENTICATION_ERROR})))
     add(None, Operation(0x0A, 0, False, False, False, (), frozenset()))
-    add(None, Operation(0x0B, 0, False, False, False, (), frozenset(), reply_value=_ANY))
+    add(None, Operation(0x0B, 0, False, False, False, (), frozenset(), reply_values=_VERSION))
     return table
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC, Operation, reply
-from mcproxy.wire.grammar import LARGEST_LENGTH
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink
 
 _LONGEST_ERROR = 1024
@@ -67,11 +66,14 @@ class BinaryRequest(Request):
             return end
         if len(buffer) - position < HEADER_LENGTH:
             return position
-        magic, opcode, key_length, extras, _, status, body_length, opaque, _ = HEADER.unpack_from(buffer, position)
+        magic, opcode, key_length, extras, data_type, status, body_length, opaque, _ = HEADER.unpack_from(
+            buffer, position
+        )
         operation = self.operation
         if magic != RESPONSE_MAGIC or opcode != operation.sent or opaque != self.upstream_opaque:
             raise OutOfStep("a reply to another request")
-        self._check_shape(status, key_length, extras, body_length)
+        if data_type or not self._fits(status, key_length, extras, body_length - key_length - extras):
+            raise OutOfStep("a reply that the operation cannot have")
         body = position + HEADER_LENGTH
         size = len(buffer)
         if key_length:
@@ -107,20 +109,18 @@ class BinaryRequest(Request):
         else:
             self.sink.deliver(reply(self.opcode, operations.TEMPORARY_FAILURE, self.opaque, reason))
 
-    def _check_shape(self, status: int, key_length: int, extras: int, body_length: int) -> None:
+    def _fits(self, status: int, key_length: int, extras: int, value: int) -> bool:
+        """Whether the operation can have a reply of this status and these lengths in bytes."""
         operation = self.operation
-        wanted_key = len(self.key) if operation.reply_key else 0
-        value = body_length - key_length - extras
         if status == operations.SUCCESS:
-            fits = extras == operation.reply_extras and key_length == wanted_key and 0 <= value <= LARGEST_LENGTH
-            fits = fits and operation.reply_value in (value, -1)
-        elif status in operation.errors:
-            # A GETK miss names the key and has no text.
-            fits = extras == 0 and key_length in (0, wanted_key) and 0 <= value <= _LONGEST_ERROR
-        else:
-            fits = False
-        if not fits:
-            raise OutOfStep("a reply that the operation cannot have")
+            named = len(self.key) if operation.reply_key else 0
+            return extras == operation.reply_extras and key_length == named and value in operation.reply_values
+        if status not in operation.errors or extras:
+            return False
+        if operation.reply_key:
+            # A miss of GETK and GATK names the key, and has no text.
+            return key_length == len(self.key) and value == 0
+        return key_length == 0 and 0 <= value <= _LONGEST_ERROR
 
 
 class BinaryStatistics(Request):
@@ -144,12 +144,15 @@ class BinaryStatistics(Request):
     def take(self, buffer: bytes, position: int) -> int:
         """Consume whole packets."""
         while not self.done and len(buffer) - position >= HEADER_LENGTH:
-            magic, opcode, key_length, extras, _, status, body_length, opaque, _ = HEADER.unpack_from(buffer, position)
+            magic, opcode, key_length, extras, data_type, status, body_length, opaque, _ = HEADER.unpack_from(
+                buffer, position
+            )
             if (
                 magic != RESPONSE_MAGIC
                 or opcode != operations.STAT
                 or opaque != self.upstream_opaque
                 or extras
+                or data_type
                 or not key_length <= body_length <= _LONGEST_STATISTIC
                 or status not in (operations.SUCCESS, operations.KEY_NOT_FOUND)
             ):

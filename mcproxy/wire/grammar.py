@@ -5,6 +5,7 @@ mean the same thing to memcached 1.6.18 and 1.6.45, while wider ones are truncat
 (a length of 4294967297 is stored as one byte by 1.6.18, flags of 4294967296 as 0).
 """
 
+import binascii
 import re
 
 # A key in protocol.txt is "up to 250 characters", without "control characters or whitespace".
@@ -49,12 +50,47 @@ CAS_UNIQUE = UINT64
 # Seconds from now up to 30 days, above that a Unix time; -1 is "already expired", as is every negative number.
 EXPTIME = rb"(?:-1|" + decimal_at_most(2**31 - 1) + rb")"
 is_exptime = re.compile(EXPTIME).fullmatch
-# Below -2147483648 memcached wraps around: -4294967295 becomes 1, a second.
-is_negative = re.compile(rb"-(?!0)" + decimal_at_most(2**31)).fullmatch
 is_uint32 = re.compile(UINT32).fullmatch
 is_uint64 = re.compile(UINT64).fullmatch
 # Any length that says where its data block ends, whatever the cap: a refused block can be swallowed.
 is_length = re.compile(decimal_at_most(LARGEST_LENGTH)).fullmatch
+
+# RFC 4648 section 4, and nothing else that memcached decodes: not "Zm9=" or "Zm!9v", which reach the key "foo" too.
+_BASE64_KEY = re.compile(
+    rb"(?:[A-Za-z0-9+/]{4})*"
+    rb"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)"
+).fullmatch
+# memcached bounds the encoded form as it bounds a plain key; 248 characters are 186 bytes.
+BASE64_KEY_LENGTH = 248
+_number = re.compile(rb"0*([0-9]+)").fullmatch
+
+
+def decode_key(token: bytes) -> bytes | None:
+    """The key that a base64 token stands for; None unless it is canonical base64 of what is a key in text as well."""
+    if len(token) > BASE64_KEY_LENGTH or _BASE64_KEY(token) is None:
+        return None
+    key = binascii.a2b_base64(token)
+    return key if is_key(key) else None
+
+
+def plain_number(token: bytes) -> bytes:
+    """A decimal number without leading zeros, which memcached takes; what is no such number as it is."""
+    match = _number(token)
+    return token if match is None else match[1]
+
+
+def plain_exptime(token: bytes) -> bytes:
+    """A time as it may go upstream: -1 for all that is negative; what is no time as it is.
+
+    Below -2147483648 memcached wraps around, and takes -4294967295 for a second from now.
+    """
+    if not token.startswith(b"-"):
+        return plain_number(token)
+    digits = plain_number(token[1:])
+    if not digits.isdigit():
+        return token
+    return b"0" if digits == b"0" else b"-1"
+
 
 # What memcached prints, bounded so that a missing line end is found out. One text is no reply to anything: memcached
 # throws away the replies of earlier pipelined commands with it (and newer versions append stray bytes).

@@ -50,7 +50,13 @@ class Grants(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """Bounds on a frame: bytes of a value, keys of one retrieval."""
+    """Bounds on a frame: bytes of a value, keys of one retrieval; bytes and words of a command line that is none.
+
+    `overlong_key`: bytes of a key where overlong keys are shortened.
+    """
 
     value: int = 1024 * 1024
     keys: int = 1000
+    line: int = 2048
+    tokens: int = 24
+    overlong_key: int = 1024

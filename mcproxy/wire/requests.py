@@ -17,6 +17,11 @@ LONGEST_REPLY_LINE = 2048
 OUT_OF_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
 
 
+def one_of(*lines: bytes) -> "re.Pattern[bytes]":
+    """A pattern of replies of one line: any of these, or SERVER_ERROR."""
+    return re.compile(b"(?:" + b"|".join(lines) + b")\r\n|" + grammar.SERVER_ERROR)
+
+
 class OutOfStep(Exception):
     """Upstream sent what the oldest request in flight cannot have as its reply. The link must be dropped."""
 
@@ -35,6 +40,9 @@ class Sink(Protocol):
 
     def finished(self, request: "Request") -> None:
         """The request has its whole reply, or has failed; `in_flight` was counted down by its cost."""
+
+    def goes_on_for_ever(self) -> None:
+        """A reply has begun that has no end (`watch`): whatever else the client sends is thrown away."""
 
 
 class Request:
@@ -74,6 +82,14 @@ class Request:
         """Answer what has not been answered yet with SERVER_ERROR and `reason`."""
         raise NotImplementedError
 
+    def upstream_closed(self) -> None:
+        """Upstream closed the link with this request the oldest in flight. `fail` follows: mostly that says it all."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether the reply has begun and will not end."""
+        return False
+
 
 class Local(Request):
     """The proxy's own reply, waiting for its turn behind requests that are in flight."""
@@ -94,6 +110,41 @@ class Local(Request):
     def fail(self, reason: bytes) -> None:
         """Deliver the reply all the same: it does not depend on the link."""
         self.sink.deliver(self.data)
+
+
+class ValueRequest(Request):
+    """A request whose reply may hold a large value, which is passed on as it arrives.
+
+    `streaming` is how many bytes of it, with its line end, are still to come.
+    """
+
+    __slots__ = ("streaming",)
+
+    def __init__(self, sink: Sink, upstream: bytes, cost: int, count: str) -> None:
+        super().__init__(sink, upstream, cost, count)
+        self.streaming = 0
+
+    def pass_on(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver a part of the reply."""
+        self.sink.deliver(buffer[start:end])
+
+    def stream(self, buffer: bytes, position: int) -> int:
+        """Pass on more of a large value; returns how far. Raises OutOfStep if its line end isn't where it must be."""
+        available = len(buffer) - position
+        if self.streaming > 2:
+            wanted = min(self.streaming - 2, available)
+            self.pass_on(buffer, position, position + wanted)
+            self.streaming -= wanted
+            position += wanted
+            available -= wanted
+        # Never ask whether a line end was cut in two: it is taken whole.
+        if self.streaming == 2 and available >= 2:
+            if not buffer.startswith(b"\r\n", position):
+                raise OutOfStep("a value that is longer than its length")
+            self.pass_on(buffer, position, position + 2)
+            self.streaming = 0
+            position += 2
+        return position
 
 
 class LineRequest(Request):
@@ -123,42 +174,6 @@ class LineRequest(Request):
         """One error line, unless the client asked for no reply."""
         if not self.silent:
             self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
-
-
-class LinesRequest(Request):
-    """A `stats` command: lines up to END, or one line. Keys in them are printed raw, so it has a link of its own."""
-
-    __slots__ = ()
-    private = True
-    line = re.compile(rb"(?:STAT|ITEM|PREFIX) [^\r\n]{0,2000}\r\n")
-    last = re.compile(
-        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR [\x20-\x7e]{0,256}\r\n|" + grammar.SERVER_ERROR
-    )
-
-    def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
-        super().__init__(sink, upstream, 1, count)
-
-    def take(self, buffer: bytes, position: int) -> int:
-        """Consume whole lines."""
-        start = position
-        while True:
-            match = self.line.match(buffer, position)
-            if match is None:
-                match = self.last.match(buffer, position)
-                if match is None:
-                    expect_more(buffer, position)
-                    break
-                self.done = True
-            position = match.end()
-            if self.done:
-                break
-        if position > start:
-            self.sink.deliver(buffer[start:position])
-        return position
-
-    def fail(self, reason: bytes) -> None:
-        """One error line; clients take it as the end of the list."""
-        self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
 
 
 def expect_more(buffer: bytes, position: int) -> None:

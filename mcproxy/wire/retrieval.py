@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from mcproxy.wire import grammar
-from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, expect_more
+from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Sink, ValueRequest, expect_more
 
 _LENGTH = grammar.decimal_at_most(grammar.LARGEST_LENGTH)
 VALUE = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH))
@@ -23,14 +23,14 @@ SPACE = 0x20
 CARRIAGE_RETURN = 0x0D
 
 
-class Retrieval(Request):
+class Retrieval(ValueRequest):
     """A run of retrieval lines of one verb, which is what went upstream.
 
     `skip` is the distance from the start of a line to the space before its first key. `header` matches the first line
     of a VALUE block as the verb has it, with or without a cas unique.
     """
 
-    __slots__ = ("cursor", "header", "skip", "streaming")
+    __slots__ = ("cursor", "header", "skip")
 
     def __init__(self, sink: Sink, run: bytes, skip: int, cost: int, count: str, header: Matcher) -> None:
         # Spelled out rather than left to Request: this is made for every ordinary request.
@@ -42,13 +42,12 @@ class Retrieval(Request):
         self.header = header
         self.hits = 0
         self.done = False
-        # How many bytes of a large value, with its line end, are still to come.
         self.streaming = 0
 
     def take(self, buffer: bytes, position: int) -> int:
         """Consume VALUE blocks and ENDs. A short reply is delivered only when all of it has come."""
         if self.streaming:
-            position = self._stream(buffer, position)
+            position = self.stream(buffer, position)
             if self.streaming:
                 return position
         start = position
@@ -77,7 +76,7 @@ class Retrieval(Request):
                         # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
                         position = min(size, end - 2)
                         self.streaming = end - position
-                        self._deliver(buffer, start, position)
+                        self.pass_on(buffer, start, position)
                         return position
                     self.cursor = after
                     self.hits += 1
@@ -109,11 +108,11 @@ class Retrieval(Request):
         except OutOfStep:
             # The lines before have their whole answer; this one gets an error instead.
             self.cursor, self.hits = line_cursor, line_hits
-            self._deliver(buffer, start, line)
+            self.pass_on(buffer, start, line)
             raise
         if position - line <= STREAM_FROM:
             position, self.cursor, self.hits = line, line_cursor, line_hits
-        self._deliver(buffer, start, position)
+        self.pass_on(buffer, start, position)
         return position
 
     def fail(self, reason: bytes) -> None:
@@ -124,7 +123,8 @@ class Retrieval(Request):
         unanswered = self.upstream.count(b"\n", self.cursor)
         self.sink.deliver((b"SERVER_ERROR " + reason + b"\r\n") * unanswered)
 
-    def _deliver(self, buffer: bytes, start: int, end: int) -> None:
+    def pass_on(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver a part of the reply, if there is any."""
         if end > start:
             self.sink.deliver(buffer[start:end])
 
@@ -150,23 +150,6 @@ class Retrieval(Request):
             if cursor < 0:
                 break
         raise OutOfStep("a value under a key that was not asked for")
-
-    def _stream(self, buffer: bytes, position: int) -> int:
-        """Pass on more of a large value."""
-        available = len(buffer) - position
-        if self.streaming > 2:
-            wanted = min(self.streaming - 2, available)
-            self._deliver(buffer, position, position + wanted)
-            self.streaming -= wanted
-            position += wanted
-            available -= wanted
-        if self.streaming == 2 and available >= 2:
-            if not buffer.startswith(b"\r\n", position):
-                raise OutOfStep("a value that is longer than its length")
-            self._deliver(buffer, position, position + 2)
-            self.streaming = 0
-            position += 2
-        return position
 
 
 class MultiGet:
@@ -201,13 +184,44 @@ class Piece(Retrieval):
             self.whole.failed = True
             self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
 
-    def _deliver(self, buffer: bytes, start: int, end: int) -> None:
+    def pass_on(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver a part of the reply, unless an error was the answer to the whole."""
         if end > start and not self.whole.failed:
             self.sink.deliver(buffer[start:end])
 
     def _deliver_end(self, buffer: bytes, start: int, end: int) -> None:
-        self._deliver(buffer, start, end if self.last else end - len(END))
+        self.pass_on(buffer, start, end if self.last else end - len(END))
 
     def _deliver_error(self, buffer: bytes, start: int, end: int) -> None:
-        self._deliver(buffer, start, end)
+        self.pass_on(buffer, start, end)
         self.whole.failed = True
+
+
+class RenamedPiece(Piece):
+    """A line with one key, which the client knows under another name: `own_name` stands in the reply."""
+
+    __slots__ = ("named", "own_name")
+
+    def __init__(
+        self,
+        sink: Sink,
+        line: bytes,
+        skip: int,
+        own_name: bytes,
+        count: str,
+        header: Matcher,
+        whole: MultiGet,
+        last: bool,
+    ) -> None:
+        super().__init__(sink, line, skip, 1, count, header, whole, last)
+        self.own_name = own_name
+        # Its only VALUE line has been delivered.
+        self.named = False
+
+    def pass_on(self, buffer: bytes, start: int, end: int) -> None:
+        """Deliver a part of the reply, the first one with the client's name for the key."""
+        if not self.named and buffer.startswith(b"VALUE ", start) and end > start:
+            self.named = True
+            _, _, rest = buffer[start:end].split(b" ", 2)
+            buffer, start, end = b"VALUE " + self.own_name + b" " + rest, 0, len(self.own_name) + 7 + len(rest)
+        super().pass_on(buffer, start, end)

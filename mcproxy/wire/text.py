@@ -4,28 +4,25 @@ The ordinary path is one match of the ruleset's pattern. Everything else is spel
 "noreply", -1 for every negative time) and matched again: only what that one pattern matches ever goes up.
 """
 
-import hashlib
-import secrets
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from mcproxy.wire import grammar, text_refusals
+from mcproxy.wire import grammar, meta, text_refusals
+from mcproxy.wire.error_lines import ERROR
+from mcproxy.wire.multiget import CutRetrieval
 from mcproxy.wire.outcome import Pending, Refusal
-from mcproxy.wire.requests import LineRequest, LinesRequest, Request, Sink
-from mcproxy.wire.retrieval import MultiGet, Piece, Retrieval
+from mcproxy.wire.overlong import shorten
+from mcproxy.wire.requests import LineRequest, Request, Sink
+from mcproxy.wire.retrieval import Retrieval
+from mcproxy.wire.sent_token import SentToken
+from mcproxy.wire.spelling import has_plain_key, normalize
 from mcproxy.wire.text_refusals import BAD_CHUNK, LINE_END, LINE_TOO_LONG
-from mcproxy.wire.text_rules import RETRIEVAL, STORAGE, Form, TextRules
+from mcproxy.wire.text_rules import RETRIEVAL, Form, TextRules
 
-# The rest of a retrieval that is being cut: how its lines begin, the keys that are left, what its pieces share.
-_Cut = tuple[bytes, list[bytes], MultiGet]
 STORED = b"STORED\r\n"
 # Longer than any verb and exptime before the keys of a retrieval.
 _RETRIEVAL_PREFIX = 64
-_DIGEST_KEY = secrets.token_bytes(32)
-
-
-def token_digest(token: bytes) -> bytes:
-    """What is kept of a login token, so that the token itself need not be."""
-    return hashlib.blake2b(token, key=_DIGEST_KEY, digest_size=32).digest()
 
 
 class TextParser:
@@ -35,9 +32,13 @@ class TextParser:
     After `next`, `end` is where the frame ended in `data`. Where it is incomplete, `needed` is the length that `data`
     must have before it is worth asking again; `until_newline`: or a line end must have come. `cutting`: more pieces of
     the frame before are to be asked for.
+
+    `digest_overlong_keys`: keys that are too long for memcached go up under a name that isn't (wire.overlong).
     """
 
-    def __init__(self, rules: TextRules, sink: Sink, token: bytes | None = None) -> None:
+    def __init__(
+        self, rules: TextRules, sink: Sink, token: bytes | None = None, *, digest_overlong_keys: bool = False
+    ) -> None:
         self.end = 0
         self.needed = 0
         self.until_newline = False
@@ -46,13 +47,20 @@ class TextParser:
         self._match = rules.match
         self._forms = rules.forms
         self._sink = sink
-        self._token_length = -1 if token is None else len(token)
-        self._token_digest = b"" if token is None else token_digest(token)
-        self._cut: _Cut = (b"", [], MultiGet())
+        self._token = None if token is None else SentToken(token)
+        self._cut: CutRetrieval
         # A swallowed data block must end its line, or the client and the proxy disagree about where frames begin.
         self._after_block = False
-        longest = rules.limits.keys * (grammar.KEY_LENGTH + 1) + _RETRIEVAL_PREFIX
-        self._retrieval_length = max(longest, grammar.LINE_LENGTH)
+        # 0 where overlong keys are refused.
+        self._overlong_key = rules.limits.overlong_key if digest_overlong_keys else 0
+        longest_key = max(grammar.KEY_LENGTH, self._overlong_key)
+        longest = rules.limits.keys * (longest_key + 1) + _RETRIEVAL_PREFIX
+        self._retrieval_length = max(longest, rules.limits.line)
+
+    @property
+    def continuing(self) -> bool:
+        """Whether the next call goes on with the frame before: more pieces of it, or the end of a swallowed block."""
+        return self.cutting or self._after_block
 
     def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
         """The frame at `position`. `room` is how many more answers may be in flight."""
@@ -83,12 +91,14 @@ class TextParser:
         line = match.group()
         if form.kind == "storage":
             return self._storage(form, line, int(match[group + 1]), match[group + 2], data, end)
+        if form.kind == "meta":
+            return self._meta(form, match, group, data, end)
         self.end = end
         return self._line(form, line, form.kind == "line" and bool(match[group + 1]))
 
     def _line(self, form: Form, line: bytes, silent: bool) -> Request:
-        if form.kind == "stats":
-            return LinesRequest(self._sink, line, form.count)
+        if form.private is not None:
+            return form.private(self._sink, line, form.count)
         return LineRequest(self._sink, line[:-10] + b"\r\n" if silent else line, form.count, form.replies, silent)
 
     def _storage(
@@ -96,18 +106,41 @@ class TextParser:
     ) -> Request | Refusal | Pending:
         """A storage command whose data block begins at `block`."""
         end = block + length + 2
-        if len(data) < end:
-            self.needed = end
-            self.until_newline = False
+        if not self._has(data, end):
             return Pending.INCOMPLETE
         self.end = end
         if not data.startswith(b"\r\n", end - 2):
             return Refusal(b"" if silent else BAD_CHUNK, "bad data chunk", close=True)
-        if length == self._token_length and line.startswith(b"set ") and self._is_token(data[block : end - 2]):
+        if self._token is not None and line.startswith(b"set ") and self._token.is_in(data, block, end - 2):
             return Refusal(STORED)
         if silent:
             line = line[:-10] + b"\r\n"
         return LineRequest(self._sink, line + data[block:end], form.count, form.replies, bool(silent))
+
+    def _meta(
+        self, form: Form, match: "re.Match[bytes]", group: int, data: bytes, block: int, own_name: bytes | None = None
+    ) -> Request | Refusal | Pending:
+        """A meta command; for ms, its data block begins at `block`."""
+        self.end = block
+        name, second = match.group(group + 1, group + 2)
+        if form.verb == b"me":
+            return meta.debug(self._sink, name, second is not None, self._rules, own_name)
+        if form.verb != b"ms":
+            return meta.request(self._sink, form.verb, name, second, self._rules, own_name)
+        length = int(second)
+        request = meta.storage(self._sink, name, length, match[group + 3], self._rules, own_name)
+        if isinstance(request, Refusal):
+            self._after_block = True
+            return replace(request, swallow=length)
+        end = block + length + 2
+        if not self._has(data, end):
+            return Pending.INCOMPLETE
+        self.end = end
+        if not data.startswith(b"\r\n", end - 2):
+            # Not even q hides this one.
+            return Refusal(BAD_CHUNK, "bad data chunk", close=True)
+        request.upstream += data[block:end]
+        return request
 
     def _get_and_touch(self, form: Form, line: bytes, end: int, cost: int, room: int) -> Request | Refusal | Pending:
         """One gat or gats line; its first argument is the exptime."""
@@ -138,39 +171,20 @@ class TextParser:
         return self._cut_up(verb, names, room)
 
     def _cut_up(self, prefix: bytes, keys: list[bytes], room: int) -> Request | Refusal | Pending:
-        self._cut = (prefix, keys, MultiGet())
-        self.cutting = True
+        """A retrieval that is too much for one line. Each of its pieces is vetted again, as every line is."""
+        self._cut = CutRetrieval(self._rules, self._sink, prefix, keys, self._overlong_key)
         return self._next_piece(room)
 
     def _next_piece(self, room: int) -> Request | Refusal | Pending:
-        """The next line of a retrieval that was too much for one line. Each is vetted again, as every line is."""
-        prefix, keys, whole = self._cut
-        if whole.failed:
-            self.cutting = False
-            return Refusal(b"")
-        taken = 0
-        length = len(prefix) + 2
-        for key in keys[: min(room, grammar.KEYS_PER_LINE)]:
-            length += len(key) + 1
-            if length > grammar.LINE_LENGTH:
-                break
-            taken += 1
-        line = prefix + b" " + b" ".join(keys[:taken]) + b"\r\n"
-        rest = keys[taken:]
-        self._cut = (prefix, rest, whole)
-        self.cutting = bool(rest)
-        match = self._match(line)
-        if match is None or match.end() != len(line):
-            self.cutting = False
-            return Refusal(text_refusals.ERROR, "malformed", close=True)
-        form = self._forms[match.lastindex or 0]
-        return Piece(self._sink, line, len(prefix), taken, form.count, form.header, whole, not rest)
+        piece = self._cut.next_piece(room)
+        self.cutting = bool(self._cut.keys)
+        return piece
 
     def _unusual(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
         """A frame that isn't spelled as it should be, isn't whole, or isn't allowed."""
         newline = data.find(b"\n", position)
         verb = data[position : position + 5].split(b" ")[0]
-        bound = self._retrieval_length if verb in RETRIEVAL else grammar.LINE_LENGTH
+        bound = self._retrieval_length if verb in RETRIEVAL else self._rules.limits.line
         if newline < 0:
             if len(data) - position > bound:
                 return Refusal(LINE_TOO_LONG, "line too long", close=True)
@@ -184,10 +198,13 @@ class TextParser:
         self.end = newline + 1
         tokens = [token for token in data[position : newline - 1].split(b" ") if token]
         if not tokens:
-            return Refusal(text_refusals.ERROR, "empty line")
+            return Refusal(ERROR, "empty line")
         normalize(tokens)
+        own_name = None
+        if self._overlong_key and has_plain_key(tokens):
+            own_name, tokens[1] = tokens[1], shorten(tokens[1], self._overlong_key)
         line = b" ".join(tokens) + b"\r\n"
-        if len(tokens) > grammar.KEYS_PER_LINE or len(line) > grammar.LINE_LENGTH:
+        if tokens[0] in RETRIEVAL and self._is_long(tokens, line):
             return self._long_retrieval(tokens, room)
         match = self._match(line)
         if match is not None and match.end() == len(line) and line.endswith(b"\r\n"):
@@ -198,6 +215,8 @@ class TextParser:
                 return self._cut_up(b" ".join(tokens[:first]), tokens[first:], room)
             if form.kind == "storage":
                 return self._storage(form, line, int(match[group + 1]), match[group + 2], data, self.end)
+            if form.kind == "meta":
+                return self._meta(form, match, group, data, self.end, own_name)
             return self._line(form, line, form.kind == "line" and bool(match[group + 1]))
         again = self._token_again(tokens, data)
         if again is not None:
@@ -206,47 +225,44 @@ class TextParser:
         self._after_block = refusal.swallow is not None
         return refusal
 
+    def _is_long(self, tokens: list[bytes], line: bytes) -> bool:
+        return (
+            len(tokens) > grammar.KEYS_PER_LINE
+            or len(line) > grammar.LINE_LENGTH
+            or (self._overlong_key > 0 and max(map(len, tokens)) > grammar.KEY_LENGTH)
+        )
+
     def _long_retrieval(self, tokens: list[bytes], room: int) -> Request | Refusal | Pending:
-        """A multi-get of more keys or bytes than memcached should be given in a line."""
+        """A multi-get of more keys or bytes, or of longer keys, than memcached should be given in a line."""
         verb = tokens[0]
         first = 1 if verb.startswith(b"get") else 2
-        matches: Callable[..., object] | None = self._rules.grants_key.get(verb) if verb in RETRIEVAL else None
         keys = tokens[first:]
+        names = [shorten(key, self._overlong_key) for key in keys]
+        matches: Callable[..., object] | None = self._rules.grants_key[verb]
         if (
             matches is None
             or not 0 < len(keys) <= self._rules.limits.keys
             or (first == 2 and grammar.is_exptime(tokens[1]) is None)
-            or not all(matches(key) for key in keys)
+            or not all(matches(name) for name in names)
         ):
-            return text_refusals.refuse(tokens, self._rules)
+            return text_refusals.refuse([*tokens[:first], *names], self._rules)
         return self._cut_up(b" ".join(tokens[:first]), keys, room)
 
     def _token_again(self, tokens: list[bytes], data: bytes) -> Refusal | Pending | None:
         """A login token that is sent again need not be a command that this client may use, or even a valid one."""
-        if (
-            self._token_length < 0
-            or tokens[0] != b"set"
-            or len(tokens) not in (5, 6)
-            or tokens[4] != b"%d" % self._token_length
-        ):
+        token = self._token
+        if token is None or tokens[0] != b"set" or len(tokens) not in (5, 6) or tokens[4] != b"%d" % token.length:
             return None
-        end = self.end + self._token_length + 2
-        if len(data) < end:
-            self.needed = end
-            self.until_newline = False
+        end = self.end + token.length + 2
+        if not self._has(data, end):
             return Pending.INCOMPLETE
-        if not self._is_token(data[self.end : end - 2]) or not data.startswith(b"\r\n", end - 2):
+        if not token.is_in(data, self.end, end - 2) or not data.startswith(b"\r\n", end - 2):
             return None
         self.end = end
         return Refusal(STORED)
 
-    def _is_token(self, block: bytes) -> bool:
-        return secrets.compare_digest(token_digest(block), self._token_digest)
-
     def _end_of_block(self, data: bytes, position: int) -> Refusal | Pending:
-        if len(data) < position + 2:
-            self.needed = position + 2
-            self.until_newline = False
+        if not self._has(data, position + 2):
             return Pending.INCOMPLETE
         self._after_block = False
         self.end = position + 2
@@ -254,19 +270,10 @@ class TextParser:
             return Refusal(b"")
         return Refusal(b"", "bad data chunk", close=True)
 
-
-def normalize(tokens: list[bytes]) -> None:
-    """Spell, in place, what means one thing to every memcached as the canonical grammar spells it."""
-    verb = tokens[0]
-    if verb == b"delete" and len(tokens) in (3, 4) and tokens[2] == b"0":
-        # The old "time" argument of delete: 1.6.18 takes only 0, newer ones ignore any word there.
-        del tokens[2]
-    elif verb in (b"version", b"mn"):
-        # Both ignore what follows.
-        del tokens[1:]
-    elif verb == b"flush_all" and tokens[1:2] == [b"0"]:
-        del tokens[1]
-    else:
-        index = 3 if verb in STORAGE else {b"touch": 2, b"gat": 1, b"gats": 1}.get(verb)
-        if index is not None and len(tokens) > index and grammar.is_negative(tokens[index]) is not None:
-            tokens[index] = b"-1"
+    def _has(self, data: bytes, end: int) -> bool:
+        """Whether the data reaches to `end`; if not, it is not worth asking before it does."""
+        if len(data) >= end:
+            return True
+        self.needed = end
+        self.until_newline = False
+        return False

@@ -4,44 +4,44 @@ These replies are what client libraries already know how to read. A frame whose 
 and leaves the connection in step; one whose end is not known ends the connection.
 """
 
-from mcproxy.wire import grammar
+from mcproxy.wire import administration, administration_refusals, grammar
+from mcproxy.wire.error_lines import BAD_EXPTIME, BAD_FORMAT, DENIED, ERROR
+from mcproxy.wire.meta_rules import VERBS, read_flags
 from mcproxy.wire.outcome import Refusal
-from mcproxy.wire.text_rules import KEYED, KEYLESS, RETRIEVAL, STATS, STORAGE, TextRules
+from mcproxy.wire.text_rules import KEYED, RETRIEVAL, STORAGE, TextRules
 
-ERROR = b"ERROR\r\n"
-BAD_FORMAT = b"CLIENT_ERROR bad command line format\r\n"
 BAD_CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
 BAD_DELTA = b"CLIENT_ERROR invalid numeric delta argument\r\n"
-BAD_EXPTIME = b"CLIENT_ERROR invalid exptime argument\r\n"
 DELETE_USAGE = b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
-DELAYED_FLUSH = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
-DENIED = b"CLIENT_ERROR access denied\r\n"
 LINE_END = b"CLIENT_ERROR line must end in \\r\\n\r\n"
 LINE_TOO_LONG = b"CLIENT_ERROR line too long\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
+TOO_MANY_TOKENS = b"CLIENT_ERROR too many tokens\r\n"
 TOO_MANY_KEYS = b"CLIENT_ERROR too many keys in one request\r\n"
 
 
 def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:
     """What is wrong with a command line that the rules don't match. `tokens` are its words, at least one."""
     verb = tokens[0]
+    if verb not in RETRIEVAL and len(tokens) > rules.limits.tokens:
+        # Where a data block would end is among the words, but which of them is anybody's guess.
+        return Refusal(TOO_MANY_TOKENS, "too many tokens", close=verb in STORAGE or verb == b"ms")
     if verb in STORAGE:
         return _storage(tokens, rules)
     if verb in RETRIEVAL:
         return _retrieval(tokens, rules)
     if verb in KEYED:
         return _keyed(tokens, rules)
-    if verb == b"ms":
-        # Not available, but its data block must not be taken for commands.
-        if len(tokens) < 3 or grammar.is_length(tokens[2]) is None:
-            return Refusal(ERROR, "unknown command", close=True)
-        return Refusal(ERROR, "unknown command", swallow=int(tokens[2]))
+    if verb == b"me":
+        return _meta_debug(tokens, rules)
+    if verb in VERBS:
+        return _meta(tokens)
     if verb == b"quit":
         return Refusal(b"", close=True)
-    if verb == b"stats":
-        return _stats(tokens, rules)
-    if verb in KEYLESS and KEYLESS[verb].classes:
-        return _keyless(tokens, rules)
+    if verb in administration.VERBS:
+        refusal = administration_refusals.refuse(tokens, rules.allows)
+        if refusal is not None:
+            return refusal
     if tokens[-1].startswith(b"HTTP/"):
         # A browser, or somebody who makes one speak to memcached.
         return Refusal(b"", "http", close=True)
@@ -114,28 +114,28 @@ def _keyed(tokens: list[bytes], rules: TextRules) -> Refusal:
     return _denied(KEYED[verb].classes, silent)
 
 
-def _keyless(tokens: list[bytes], rules: TextRules) -> Refusal:
+def _meta_debug(tokens: list[bytes], rules: TextRules) -> Refusal:
+    names = [tokens[1], grammar.decode_key(tokens[1])] if b"b" in tokens[2:] else tokens[1:2]
+    # Where a further word stands, memcacheds differ about what the key is.
+    if len(tokens) > 2 and not all(rules.grants_class("inspect", name) for name in names if name is not None):
+        return _denied(("inspect",))
+    return Refusal(BAD_FORMAT, "malformed")
+
+
+def _meta(tokens: list[bytes]) -> Refusal:
     verb = tokens[0]
-    silent = tokens[-1] == b"noreply"
-    arguments = tokens[1:-1] if silent else tokens[1:]
-    if len(arguments) > 1 or (verb == b"verbosity" and not arguments):
-        reply = ERROR
-    elif verb == b"verbosity" and arguments[0] not in (b"0", b"1", b"2"):
-        reply = BAD_FORMAT
-    elif verb == b"flush_all" and arguments:
-        reply = DELAYED_FLUSH if grammar.is_exptime(arguments[0]) else BAD_EXPTIME
-    else:
-        return _denied(KEYLESS[verb].classes, silent)
-    return Refusal(b"" if silent else reply, "malformed")
-
-
-def _stats(tokens: list[bytes], rules: TextRules) -> Refusal:
-    words = b" ".join(tokens[:2] if tokens[1:2] == [b"cachedump"] else tokens)
-    if words not in STATS:
-        return Refusal(ERROR, "unknown command")
-    if rules.allows(STATS[words]):
-        return Refusal(BAD_FORMAT, "malformed")
-    return _denied((STATS[words],))
+    has_block = verb == b"ms"
+    if len(tokens) == 1:
+        return Refusal(ERROR, "malformed", close=has_block)
+    swallow = None
+    if has_block:
+        if len(tokens) == 2 or grammar.is_length(tokens[2]) is None:
+            return Refusal(BAD_FORMAT, "bad length", close=True)
+        swallow = int(tokens[2])
+    if grammar.is_key(tokens[1]) is None:
+        return Refusal(BAD_FORMAT, "bad key", swallow=swallow)
+    flags = read_flags(verb, b"".join(b" " + token for token in tokens[3 if has_block else 2 :]))
+    return Refusal(flags.error or BAD_FORMAT, "malformed", swallow=swallow)
 
 
 def _granted(verb: bytes, key: bytes, rules: TextRules) -> bool:

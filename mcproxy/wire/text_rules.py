@@ -5,21 +5,21 @@ differently, be malformed, or be denied; wire.text finds out which. There is no 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mcproxy.wire import grammar
+from mcproxy.wire.administration import COMMANDS
 from mcproxy.wire.outcome import Grants, WireLimits
+from mcproxy.wire.requests import Request, Sink, one_of
 from mcproxy.wire.retrieval import VALUE, VALUE_WITH_CAS, Matcher
 
-
-def _replies(*lines: bytes) -> "re.Pattern[bytes]":
-    return re.compile(b"(?:" + b"|".join(lines) + b")\r\n|" + grammar.SERVER_ERROR)
-
-
+# Bytes of a flag that are worth looking at; an opaque may have 32. All flags together stay within a line.
+_LONGEST_FLAG = 64
 # For verbs that aren't answered by one line.
 NO_REPLY = re.compile(rb"(?!)")
-_CONDITIONAL = _replies(b"STORED", b"NOT_STORED")
-_ARITHMETIC = _replies(rb"[0-9]{1,20}", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value")
+_CONDITIONAL = one_of(b"STORED", b"NOT_STORED")
+_ARITHMETIC = one_of(rb"[0-9]{1,20}", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Verb:
 
 
 STORAGE = {
-    b"set": Verb(("write",), _replies(b"STORED")),
+    b"set": Verb(("write",), one_of(b"STORED")),
     b"add": Verb(("write",), _CONDITIONAL),
     b"replace": Verb(("write",), _CONDITIONAL),
     b"append": Verb(("write",), _CONDITIONAL),
     b"prepend": Verb(("write",), _CONDITIONAL),
-    b"cas": Verb(("write",), _replies(b"STORED", b"EXISTS", b"NOT_FOUND")),
+    b"cas": Verb(("write",), one_of(b"STORED", b"EXISTS", b"NOT_FOUND")),
 }
 RETRIEVAL = {
     b"get": Verb(("read",)),
@@ -47,40 +47,19 @@ RETRIEVAL = {
 KEYED = {
     b"incr": Verb(("counter",), _ARITHMETIC),
     b"decr": Verb(("counter",), _ARITHMETIC),
-    b"delete": Verb(("delete",), _replies(b"DELETED", b"NOT_FOUND")),
-    b"touch": Verb(("touch",), _replies(b"TOUCHED", b"NOT_FOUND")),
+    b"delete": Verb(("delete",), one_of(b"DELETED", b"NOT_FOUND")),
+    b"touch": Verb(("touch",), one_of(b"TOUCHED", b"NOT_FOUND")),
 }
-KEYLESS = {
-    b"flush_all": Verb(("flush",), _replies(b"OK", b"CLIENT_ERROR flush_all not allowed")),
-    b"verbosity": Verb(("admin",), _replies(b"OK")),
-    b"version": Verb((), _replies(rb"VERSION [\x21-\x7e]{1,64}")),
-    b"mn": Verb((), _replies(b"MN")),
-}
-# Exact words only: newer memcacheds take prefixes, and "stats r" resets.
-STATS = {
-    b"stats": "stats",
-    b"stats items": "inspect",
-    b"stats slabs": "inspect",
-    b"stats sizes": "inspect",
-    b"stats settings": "inspect",
-    b"stats conns": "inspect",
-    b"stats extstore": "inspect",
-    b"stats detail dump": "inspect",
-    b"stats cachedump": "inspect",
-    b"stats reset": "admin",
-    b"stats detail on": "admin",
-    b"stats detail off": "admin",
-}
-_CACHEDUMP = rb"stats cachedump (?:[1-9]|[1-5][0-9]|6[0-3]) " + grammar.UINT32
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """One alternative of the pattern, and what a frame that it matches is.
 
-    `count` is the class it is counted under, "other" for what everybody may. `skip` is the distance from the start of a
-    retrieval line to the space before its first key, 0 if that varies; `header` matches its VALUE lines. `may_be_long`:
-    it may be a longer line than memcached should be given.
+    `count` is the class it is counted under, "other" for what everybody may; `verb` is a meta command's. `skip` is the
+    distance from the start of a retrieval line to the space before its first key, 0 if that varies; `header` matches
+    its VALUE lines. `may_be_long`: it may be a longer line than memcached should be given. `private` makes the request of
+    a command that needs a link of its own.
     """
 
     kind: str
@@ -89,13 +68,16 @@ class Form:
     skip: int = 0
     header: Matcher = VALUE.match
     may_be_long: bool = False
+    verb: bytes = b""
+    private: Callable[[Sink, bytes, str], Request] | None = None
 
 
 class TextRules:
     """The grammar of one ruleset. `match` finds a canonical, granted frame at a position; `forms` tells what it is.
 
     `forms` is indexed by the match's lastindex, the number of the alternative's group. Its own groups come next: for
-    storage the length and " noreply", for other answered lines " noreply".
+    storage the length and " noreply", for a "line" " noreply" (a "bare line" has none), for meta commands the key, ms's length, and
+    the flags (see wire.meta).
     """
 
     def __init__(self, grants: Grants, limits: WireLimits) -> None:
@@ -113,11 +95,22 @@ class TextRules:
                     self._key_patterns[verb.classes] = grants.key_pattern(*verb.classes)
                 pattern = self._key_patterns[verb.classes]
                 self.grants_key[name] = None if pattern is None else re.compile(pattern).fullmatch
+        self._class_patterns: dict[str, Matcher | None] = {}
+        self._key_pattern = grants.key_pattern
         self._add_retrieval()
         self._add_storage()
+        self._add_meta()
         self._add_lines()
         # Without any grant even mn and version remain, so the pattern is never empty.
         self.match: Matcher = re.compile(b"|".join(self._alternatives)).match
+
+    def grants_class(self, command_class: str, key: bytes) -> bool:
+        """Whether a class is granted on a key. For what can't be asked of the line itself, as with base64."""
+        if command_class not in self._class_patterns:
+            pattern = self._key_pattern(command_class)
+            self._class_patterns[command_class] = None if pattern is None else re.compile(pattern).fullmatch
+        matches = self._class_patterns[command_class]
+        return matches is not None and matches(key) is not None
 
     def _add(self, pattern: bytes, form: Form) -> None:
         self._alternatives.append(b"(" + pattern + b")")
@@ -153,6 +146,18 @@ class TextRules:
             line = b"%s %s %s %s %s%s( noreply)?\r\n" % (name, key, grammar.FLAGS, grammar.EXPTIME, length, unique)
             self._add(line, Form("storage", verb.classes[-1], verb.replies))
 
+    def _add_meta(self) -> None:
+        """Only their outer form: what a key means depends on the flags, and so does what must be granted on it."""
+        key = b"(" + grammar.KEY + b")"
+        flag = b" " + grammar.KEY_BYTE + b"{1,%d}+" % _LONGEST_FLAG
+        most = self.limits.tokens - 2
+        for name in (b"mg", b"md", b"ma"):
+            self._add(b"%s %s((?:%s){0,%d})\r\n" % (name, key, flag, most), Form("meta", "", verb=name))
+        length = b"(" + grammar.decimal_at_most(grammar.LARGEST_LENGTH) + b")"
+        line = b"ms %s %s((?:%s){0,%d})\r\n" % (key, length, flag, most - 1)
+        self._add(line, Form("meta", "", verb=b"ms"))
+        self._add(b"me %s( b)?\r\n" % key, Form("meta", "inspect", verb=b"me"))
+
     def _add_lines(self) -> None:
         for name, verb in KEYED.items():
             if (key := self._key_patterns[verb.classes]) is None:
@@ -162,13 +167,13 @@ class TextRules:
                 # "delete noreply" is a key to 1.6.18, a flag without a key to newer ones.
                 key = rb"(?!noreply[ \r])" + key
             self._add(b"%s %s%s( noreply)?\r\n" % (name, key, argument), Form("line", verb.classes[-1], verb.replies))
-        for name, verb in KEYLESS.items():
-            if all(self.allows(command_class) for command_class in verb.classes):
-                argument = b" [012]" if name == b"verbosity" else b""
-                noreply = b"( noreply)?" if verb.classes else b"()"
-                count = verb.classes[-1] if verb.classes else "other"
-                self._add(name + argument + noreply + b"\r\n", Form("line", count, verb.replies))
-        for words, command_class in STATS.items():
-            if self.allows(command_class):
-                line = _CACHEDUMP if words == b"stats cachedump" else words
-                self._add(line + b"\r\n", Form("stats", command_class))
+        # One alternative for all that are answered alike: every group costs each match a little.
+        alike: dict[Form, list[bytes]] = {}
+        for command in COMMANDS:
+            if not command.command_class or self.allows(command.command_class):
+                kind = "line" if command.noreply else "bare line"
+                form = Form(kind, command.command_class or "other", command.replies, private=command.private)
+                alike.setdefault(form, []).append(command.line)
+        for form, lines in alike.items():
+            noreply = b"( noreply)?" if form.kind == "line" else b""
+            self._add(b"(?:" + b"|".join(lines) + b")" + noreply + b"\r\n", form)

@@ -3,34 +3,38 @@
 Written from the grammar's tables alone, byte by byte and without regular expressions, and it imports nothing of
 the program under test: where both agree, two different readings of memcached's rules agree. It raises
 `NotCanonical` at the first byte that is outside of the grammar and never repairs anything.
-
-This version of the program sends classic commands, `mn`, `verbosity`, the forms of `stats` and binary packets;
-the judge knows no others, so that meta and administration commands going up are faults as well.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.support.canonical_administration import ADMINISTRATION
 from tests.support.canonical_binary import HEADER_BYTES, PacketFault, read_packet
+from tests.support.canonical_meta import META
+from tests.support.canonical_tokens import (
+    U32,
+    U64,
+    NotCanonical,
+    Reading,
+    check_arity,
+    read_expiry,
+    read_key,
+    read_keys,
+    read_number,
+)
 
 LINE_LIMIT = 2048
 """Bytes of a line with its CRLF: memcached kills longer ones, depending on how they are chunked (measured)."""
 
-KEYS_LIMIT = 100
-"""Keys in a retrieval line: memcached keeps 1.26 KB for each of them for good (measured)."""
-
-U32 = 4294967295
-U64 = 18446744073709551615
-EXPIRY = 2147483647
-
-
-class NotCanonical(AssertionError):
-    """Bytes went upstream that the canonical grammar does not have."""
+__all__ = ["READINGS", "Frame", "NotCanonical", "Stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One request as memcached got it. `verb` is the text command, or the binary opcode's name in capitals."""
+    """One request as memcached got it.
+
+    `verb` is the text command, or the binary opcode's name in capitals. `keys` are decoded where they came in base64.
+    """
 
     verb: str
     keys: tuple[bytes, ...] = ()
@@ -39,113 +43,49 @@ class Frame:
     opaque: int = 0
 
 
-def _key(token: bytes) -> bytes:
-    if not 1 <= len(token) <= 250:
-        raise NotCanonical(f"a key of {len(token)} bytes")
-    for byte in token:
-        if byte <= 0x20 or byte == 0x7F:
-            raise NotCanonical(f"byte {byte:#04x} in a key")
-    return token
-
-
-def _number(token: bytes, largest: int) -> int:
-    if not token or any(byte not in b"0123456789" for byte in token):
-        raise NotCanonical(f"not a number: {token!r}")
-    if len(token) > 1 and token[0] == 0x30:
-        raise NotCanonical(f"leading zero: {token!r}")
-    if len(token) > 20 or int(token) > largest:
-        raise NotCanonical(f"above {largest}: {token!r}")
-    return int(token)
-
-
-def _expiry(token: bytes) -> None:
-    if token != b"-1":
-        _number(token, EXPIRY)
-
-
-def _arity(tokens: list[bytes], count: int) -> None:
-    if len(tokens) != count:
-        raise NotCanonical(f"{tokens[0]!r} with {len(tokens) - 1} words instead of {count - 1}")
-
-
-def _keys(tokens: list[bytes]) -> tuple[bytes, ...]:
-    if not 1 <= len(tokens) <= KEYS_LIMIT:
-        raise NotCanonical(f"{len(tokens)} keys in a line")
-    return tuple(_key(token) for token in tokens)
-
-
-# Each reading takes the line's tokens and returns the keys and, for a line that a block follows, its length.
-Reading = tuple[tuple[bytes, ...], int | None]
-
-
 def _get(tokens: list[bytes]) -> Reading:
-    return _keys(tokens[1:]), None
+    return read_keys(tokens[1:]), None
 
 
 def _get_and_touch(tokens: list[bytes]) -> Reading:
     if len(tokens) < 3:
         raise NotCanonical("gat without an expiry and a key")
-    _expiry(tokens[1])
-    return _keys(tokens[2:]), None
+    read_expiry(tokens[1])
+    return read_keys(tokens[2:]), None
 
 
 def _store(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 6 if tokens[0] == b"cas" else 5)
-    key = _key(tokens[1])
-    _number(tokens[2], U32)
-    _expiry(tokens[3])
-    length = _number(tokens[4], 1 << 30)
+    check_arity(tokens, 6 if tokens[0] == b"cas" else 5)
+    key = read_key(tokens[1])
+    read_number(tokens[2], U32)
+    read_expiry(tokens[3])
+    length = read_number(tokens[4], 1 << 30)
     if tokens[0] == b"cas":
-        _number(tokens[5], U64)
+        read_number(tokens[5], U64)
     return (key,), length
 
 
 def _arithmetic(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 3)
-    _number(tokens[2], U64)
-    return (_key(tokens[1]),), None
+    check_arity(tokens, 3)
+    read_number(tokens[2], U64)
+    return (read_key(tokens[1]),), None
 
 
 def _delete(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 2)
+    check_arity(tokens, 2)
     if tokens[1] == b"noreply":
         raise NotCanonical("`delete noreply` means two things")
-    return (_key(tokens[1]),), None
+    return (read_key(tokens[1]),), None
 
 
 def _touch(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 3)
-    _expiry(tokens[2])
-    return (_key(tokens[1]),), None
+    check_arity(tokens, 3)
+    read_expiry(tokens[2])
+    return (read_key(tokens[1]),), None
 
 
 def _bare(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 1)
-    return (), None
-
-
-def _verbosity(tokens: list[bytes]) -> Reading:
-    _arity(tokens, 2)
-    if tokens[1] not in (b"0", b"1", b"2"):
-        raise NotCanonical(f"verbosity {tokens[1]!r}")
-    return (), None
-
-
-def _stats(tokens: list[bytes]) -> Reading:
-    words = tokens[1:]
-    if words and words[0] == b"cachedump":
-        _arity(tokens, 4)
-        if _number(tokens[2], 63) < 1:
-            raise NotCanonical("stats cachedump of class 0")
-        _number(tokens[3], U32)
-    elif words and words[0] == b"detail":
-        _arity(tokens, 3)
-        if tokens[2] not in (b"on", b"off", b"dump"):
-            raise NotCanonical(f"stats detail {tokens[2]!r}")
-    elif words:
-        _arity(tokens, 2)
-        if words[0] not in (b"items", b"slabs", b"sizes", b"settings", b"conns", b"extstore", b"reset"):
-            raise NotCanonical(f"stats {words[0]!r}")
+    check_arity(tokens, 1)
     return (), None
 
 
@@ -157,9 +97,10 @@ READINGS: dict[bytes, Callable[[list[bytes]], Reading]] = {
     **dict.fromkeys([b"flush_all", b"version", b"mn"], _bare),
     b"delete": _delete,
     b"touch": _touch,
-    b"verbosity": _verbosity,
-    b"stats": _stats,
+    **META,
+    **ADMINISTRATION,
 }
+"""By verb: takes the words of a line, returns its keys (decoded) and, where a data block follows, its length."""
 
 
 class Stream:
@@ -235,4 +176,4 @@ class Stream:
         if packet is None:
             return None
         end, name, key, value, opaque = packet
-        return Frame(name, (_key(key),) if key and name != "STAT" else (), value, window[start:end], opaque), end
+        return Frame(name, (read_key(key),) if key and name != "STAT" else (), value, window[start:end], opaque), end

@@ -20,6 +20,7 @@ from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
 from mcproxy.wire.binary import BinaryParser, BinaryRules
 from mcproxy.wire.outcome import Refusal, WireLimits
+from mcproxy.wire.pipelining import one_at_a_time
 from mcproxy.wire.text import TextParser
 from mcproxy.wire.text_rules import TextRules
 from tests.support.packets import HEADER, Response, read_header
@@ -207,10 +208,14 @@ class Play:
         limits: SessionLimits = LIMITS,
         value: int = 1 << 20,
         token: bytes | None = None,
+        one_command: bool = False,
         data: bytes = b"",
         pair: tuple[socket.socket, socket.socket | Secured] | None = None,
     ) -> Client:
-        """A client that has logged in; `data` came behind its login. `pair`: its end and the proxy's."""
+        """A client that has logged in; `data` came behind its login. `pair`: its end and the proxy's.
+
+        `one_command`: its pipelines are refused.
+        """
         mine, theirs = pair if pair is not None else socket.socketpair()
         client = Client(mine)
         connection = theirs if isinstance(theirs, Secured) else CountingSocket(theirs)
@@ -227,7 +232,7 @@ class Play:
         else:
             parser = TextParser(rules, session, token)
         self.clients.append(client)
-        session.start(parser, data)
+        session.start(one_at_a_time(parser, session) if one_command else parser, data)
         return client
 
     # What happens.

@@ -233,7 +233,7 @@ def test_a_value_that_was_cut_off_is_not_followed_by_anything(play: Play, connec
         heard = client.receive()
     assert reply.startswith(heard)
     assert len(heard) < 600_000
-    assert play.end(client) == "upstream failed within a value"
+    assert play.end(client) == "upstream ended within a reply"
 
 
 def test_a_reset(play: Play, connect: Connect) -> None:

@@ -26,6 +26,8 @@ ONE_LINE = {
     "mn": b"MN",
 }
 RETRIEVAL = ("get", "gets", "gat", "gats")
+META = ("mg", "ms", "md", "ma", "me")
+ECHOES = {"mg": b"kcstfhlO", "ms": b"kcO", "md": b"kO", "ma": b"kctO"}
 CAS = 0x1122334455667788
 FLAGS = b"\0\0\0\7"
 
@@ -47,6 +49,8 @@ def text_reply(frame: Frame) -> bytes:
         if words[1:] in ([b"reset"], [b"detail", b"on"], [b"detail", b"off"]):
             return b"RESET\r\n" if words[1] == b"reset" else b"OK\r\n"
         return b"STAT pid 1\r\nSTAT version 1.6.18\r\nEND\r\n"
+    if frame.verb in META:
+        return meta_reply(frame)
     if frame.verb not in RETRIEVAL:
         return ONE_LINE[frame.verb] + b"\r\n"
     reply = b""
@@ -55,6 +59,27 @@ def text_reply(frame: Frame) -> bytes:
         unique = b" 18446744073709551615" if frame.verb.endswith("s") else b""
         reply += b"VALUE %s 7 %d%s\r\n%s\r\n" % (key, len(value), unique, value)
     return reply + b"END\r\n"
+
+
+def meta_reply(frame: Frame) -> bytes:
+    """The answer to one meta command: every echo in the order of the request, as memcached gives them."""
+    words = frame.raw.split(b"\r\n")[0].split(b" ")
+    name, flags = words[1], words[3 if frame.verb == "ms" else 2 :]
+    hit = is_hit(frame.keys[0])
+    if frame.verb == "me":
+        return b"ME " + name + b" exp=-1 la=0 cas=1 fetch=no cls=1 size=63\r\n" if hit else b"EN\r\n"
+    echoes = b""
+    for flag in flags:
+        letter = flag[:1]
+        if letter in ECHOES[frame.verb] and (hit or frame.verb == "ms" or letter in b"kO"):
+            text = {b"O": flag, b"k": b"k" + name + (b" b" if b"b" in flags else b"")}.get(letter, letter + b"7")
+            echoes += b" " + text
+    if not hit:
+        return {"mg": b"EN", "ms": b"NS", "md": b"NF", "ma": b"NF"}[frame.verb] + echoes + b"\r\n"
+    if b"v" not in flags:
+        return b"HD" + echoes + b"\r\n"
+    value = b"42" if frame.verb == "ma" else value_of(frame.keys[0])
+    return b"VA %d%s\r\n%s\r\n" % (len(value), echoes, value)
 
 
 def binary_reply(frame: Frame, opcode: int | None = None, opaque: int | None = None) -> bytes:

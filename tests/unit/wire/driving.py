@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
+from mcproxy.wire.pipelining import OneBinaryCommand, OneTextCommand
 from mcproxy.wire.requests import Local, OutOfStep, Request
 from mcproxy.wire.text import TextParser
 from tests.unit.wire.answering import answer as answer_as_memcached
 
-Parser = TextParser | BinaryParser
+Parser = TextParser | BinaryParser | OneTextCommand | OneBinaryCommand
 MakeParser = Callable[["Collector"], Parser]
 Answer = Callable[[bytes], bytes]
 LOST = b"lost"
@@ -35,6 +36,8 @@ class Collector:
         self.largest_value = 0
         self.received = b""
         self.was_cut_short = False
+        self.watches = False
+        self.in_flight = 0
         self.answered: list[Request] = []
 
     def deliver(self, data: bytes) -> None:
@@ -47,6 +50,9 @@ class Collector:
 
     def finished(self, request: Request) -> None:
         self.answered.append(request)
+
+    def goes_on_for_ever(self) -> None:
+        self.watches = True
 
 
 class Link:
@@ -120,12 +126,11 @@ class Client(Collector):
         self._kept = b""
         self._needed = 0
         self._swallow = 0
-        self._in_flight = 0
         self._owed: list[bytes] = []
 
     def receive(self, data: bytes) -> None:
         """Bytes from the client."""
-        if self.end:
+        if self.end or self.watches:
             return
         skipped = min(self._swallow, len(data))
         self._swallow -= skipped
@@ -155,19 +160,22 @@ class Client(Collector):
 
     def finished(self, request: Request) -> None:
         super().finished(request)
-        self._in_flight -= request.cost
+        self.in_flight -= request.cost
 
     def _process(self, data: bytes) -> None:
         position = 0
         self._needed = 0
         while position < len(data) or self.parser.cutting:
-            outcome = self.parser.next(data, position, self._window - self._in_flight)
+            outcome = self.parser.next(data, position, self._window - self.in_flight)
             if isinstance(outcome, Request):
                 position = self.parser.end
                 if outcome.private:
                     self.answer()
                     self._submit(outcome)
                     self.answer()
+                    if self.watches:
+                        # Whatever else it sends is thrown away.
+                        return
                 else:
                     self._submit(outcome)
             elif isinstance(outcome, Refusal):
@@ -188,9 +196,9 @@ class Client(Collector):
                 self._needed = self.parser.needed - position
                 return
             elif outcome is Pending.NO_ROOM:
-                assert self._in_flight >= self._window
+                assert self.in_flight >= self._window
                 self.answer()
-                assert self._in_flight < self._window, "no room, and nothing in flight that could make any"
+                assert self.in_flight < self._window, "no room, and nothing in flight that could make any"
             else:
                 assert isinstance(outcome, LogInAgain)
                 self.end = "log in again"
@@ -199,9 +207,9 @@ class Client(Collector):
     def _submit(self, request: Request) -> None:
         if self.link.lost:
             self.link = Link()
-        assert 0 < request.cost <= self._window - self._in_flight, "more in flight than there was room for"
-        self._in_flight += request.cost
-        if isinstance(self.parser, BinaryParser):
+        assert 0 < request.cost <= self._window - self.in_flight, "more in flight than there was room for"
+        self.in_flight += request.cost
+        if isinstance(self.parser, BinaryParser | OneBinaryCommand):
             data = request.packet(FIRST_OPAQUE + len(self.sent))
         else:
             data = request.upstream
@@ -212,8 +220,8 @@ class Client(Collector):
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.reason or refusal.denied:
             self.refusals.append((refusal.reason, refusal.denied))
-        if refusal.reply and self._in_flight and not self.link.lost:
-            self._in_flight += 1
+        if refusal.reply and self.in_flight and not self.link.lost:
+            self.in_flight += 1
             self.link.waiting.append(Local(self, refusal.reply))
         elif refusal.reply:
             self.deliver(refusal.reply)

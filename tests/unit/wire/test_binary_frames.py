@@ -169,9 +169,6 @@ def test_sasl_after_the_login():
         for length in range(24 + 1 + 24, len(data)):
             outcome = play(offering, data[:length], [30])
             assert (len(outcome.requests), outcome.end) == (1, "log in again")
-    for opcode in (packets.LIST_MECHS, packets.AUTH, packets.STEP):
-        outcome = play_every_way(binary(), packet(opcode, b"PLAIN", b"x", opaque=4) + NOOP)
-        assert outcome.received == response(opcode, 4, 0x81, value=b"Unknown command") + IN_STEP
 
 
 def test_counting_that_may_create_needs_to_write():

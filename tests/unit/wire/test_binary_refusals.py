@@ -2,11 +2,13 @@
 
 import pytest
 
+from mcproxy.wire.outcome import Pending, Refusal
+from mcproxy.wire.requests import Request
 from tests.support import packets
 from tests.support.packets import packet
 from tests.unit.wire.answering import response
-from tests.unit.wire.driving import FIRST_OPAQUE, play, play_every_way
-from tests.unit.wire.granting import binary
+from tests.unit.wire.driving import FIRST_OPAQUE, Collector, play, play_every_way
+from tests.unit.wire.granting import LIMITS, binary
 from tests.unit.wire.test_binary_frames import IN_STEP, KEYED, KEYLESS, LOUD, NOOP, QUIET, request
 
 INVALID = (0x04, b"Invalid arguments")
@@ -56,11 +58,11 @@ def test_a_body_that_nobody_may_send(opcode):
 
 @pytest.mark.parametrize("opcode", [*OPCODES, packets.STAT, packets.QUIT, 0x1B, 0xFF], ids=hex)
 def test_a_key_longer_than_the_body(opcode):
-    """Case 21."""
-    ended(packet(opcode, b"b", opaque=0xABCD, key_length=2))
-    ended(packet(opcode, b"b", opaque=0xABCD, key_length=0xFFFF))
-    ended(packet(opcode, b"b", extras=b"12345678", opaque=0xABCD, body_length=8))
-    ended(packet(opcode, extras=b"1", opaque=0xABCD, body_length=0))
+    """Case 21: an unknown command in memcached's words, whatever the opcode."""
+    ended(packet(opcode, b"b", opaque=0xABCD, key_length=2), UNKNOWN)
+    ended(packet(opcode, b"b", opaque=0xABCD, key_length=0xFFFF), UNKNOWN)
+    ended(packet(opcode, b"b", extras=b"12345678", opaque=0xABCD, body_length=8), UNKNOWN)
+    ended(packet(opcode, extras=b"1", opaque=0xABCD, body_length=0), UNKNOWN)
 
 
 @pytest.mark.parametrize("opcode", OPCODES, ids=hex)
@@ -90,7 +92,8 @@ def test_bodies_of_what_has_none(opcode):
         ended(packet(opcode, b"", b"1234", opaque=0xABCD))
 
 
-UNKNOWN_OPCODES = sorted({*range(256)} - {*OPCODES, packets.STAT, packets.QUIT, packets.QUITQ})
+SASL = [packets.LIST_MECHS, packets.AUTH, packets.STEP]
+UNKNOWN_OPCODES = sorted({*range(256)} - {*OPCODES, *SASL, packets.STAT, packets.QUIT, packets.QUITQ})
 
 
 @pytest.mark.parametrize("number", range(16))
@@ -101,6 +104,35 @@ def test_unknown_opcodes_never_go_up(number):
             refused(packet(opcode, b"", data, opaque=0xABCD), UNKNOWN, splits=[2, 23, 24, 25, 40, 48])
         refused(packet(opcode, b"k", b"v", extras=b"1234", opaque=0xABCD, cas=5), UNKNOWN, splits=[24, 29, 30, 31])
         assert play(binary(), packet(opcode, opaque=0xABCD, body_length=LARGEST)).end == "unfinished"
+        # A key that no operation could have is an error of its own, before memcached looks at the opcode.
+        ended(packet(opcode, b"k" * 251, b"v", opaque=0xABCD))
+
+
+@pytest.mark.parametrize("opcode", [packets.QUIT, packets.QUITQ], ids=hex)
+def test_quit_has_no_body(opcode):
+    for body in ({"key": b"k"}, {"value": b"v"}, {"extras": b"1234"}):
+        ended(packet(opcode, opaque=0xABCD, **body))
+
+
+@pytest.mark.parametrize("mechanisms", [None, b"PLAIN"])
+def test_sasl_packets_that_memcached_would_not_take(mechanisms):
+    """Never an unknown command where a login is offered: some clients take that for "no login needed"."""
+    malformed = [packet(packets.LIST_MECHS, opaque=0xABCD, **body) for body in ({"key": b"k"}, {"extras": b"1"})]
+    malformed += [packet(opcode, b"PLAIN", extras=b"1", opaque=0xABCD) for opcode in SASL[1:]]
+    malformed += [packet(opcode, b"", b"data", opaque=0xABCD) for opcode in SASL[1:]]
+    for data in malformed:
+        outcome = play_every_way(binary(mechanisms=mechanisms), data + NOOP)
+        if mechanisms is not None and data[1] != packets.LIST_MECHS:
+            assert (outcome.received, outcome.end) == (b"", "log in again")
+        else:
+            assert outcome.received == response(data[1], 0xABCD, INVALID[0], value=INVALID[1])
+            assert outcome.end == "closed"
+
+
+@pytest.mark.parametrize("opcode", SASL, ids=hex)
+def test_sasl_where_no_login_is_offered(opcode):
+    key = b"" if opcode == packets.LIST_MECHS else b"PLAIN"
+    refused(packet(opcode, key, b"data" if key else b"", opaque=0xABCD), UNKNOWN)
 
 
 BAD_KEYS = [b"a b", b" ", b"\0", b"a\r\nget x", b"a b\r\nget x", b"\x7f", b"a\t", b"\n", b"a\0b", b"k" * 249 + b" "]
@@ -197,3 +229,20 @@ def test_the_body_of_a_denied_value_is_swallowed(key):
         status = DENIED if key == b"x" else INVALID
         outcome = play_every_way(binary(("write", ("app:*",))), data + NOOP, splits=range(1, 80))
         assert outcome.received == response(packets.SET, 1, status[0], value=status[1]) + IN_STEP
+        answered = play(binary(("write", ("app:*",))), data[: 24 + 8 + len(key)])
+        assert answered.received == response(packets.SET, 1, status[0], value=status[1])
+
+
+def test_what_is_kept_of_a_frame_that_comes_slowly_is_bounded():
+    """The parser asks for the header, then for the key, then for a value that may go up; nothing else is ever kept."""
+    sink = Collector()
+    parser = binary()(sink)
+    frames = [request(opcode, b"k" * 250) for opcode in OPCODES] + [packet(packets.STAT, b"k" * 250)]
+    frames += [packets.store(packets.SET, b"k", b"v" * LIMITS.value), packets.store(packets.SET, b"k", b"v" * 10_000)]
+    for data in frames:
+        length, asked = 1, 0
+        while (outcome := parser.next(data[:length], 0, 10)) is Pending.INCOMPLETE:
+            assert length < parser.needed <= 24 + 20 + 250 + LIMITS.value
+            length, asked = parser.needed, asked + 1
+        assert asked <= 3
+        assert isinstance(outcome, Request | Refusal)

@@ -78,23 +78,28 @@ def test_success(opcode):
 @pytest.mark.parametrize("opcode", OPCODES, ids=hex)
 def test_every_status(opcode):
     """Errors of quiet operations show; only a miss of a lookup does not."""
+    names_its_key = loud(opcode) in (packets.GETK, packets.GATK)
+    key, words = (b"b", b"") if names_its_key else (b"", b"words")
     for status in [*range(1, 0x28), *range(0x80, 0x8A), 0x100, 0xFFFF]:
-        reply = response(loud(opcode), OURS, status, value=b"words")
+        reply = response(loud(opcode), OURS, status, key=key, value=words)
         reading = read_every_way(asking(opcode), reply)
         if status not in ERRORS[loud(opcode)]:
             assert (reading.received, reading.lost) == (error(opcode), IMPOSSIBLE), status
         elif status == 1 and opcode in QUIET and loud(opcode) in LOOKUPS:
             assert (reading.received, reading.lost) == (b"", "")
         else:
-            assert (reading.received, reading.lost) == (response(opcode, CLIENTS, status, value=b"words"), "")
+            wanted = response(opcode, CLIENTS, status, key=key, value=words)
+            assert (reading.received, reading.lost) == (wanted, "")
         assert reading.hits == 0
 
 
 @pytest.mark.parametrize("opcode", [packets.GETK, packets.GATK], ids=hex)
 def test_a_miss_that_names_its_key(opcode):
-    for words in (b"", b"Not found"):
-        reading = read_every_way(asking(opcode), response(opcode, OURS, 1, key=b"b", value=words))
-        assert reading.received == response(opcode, CLIENTS, 1, key=b"b", value=words)
+    reading = read_every_way(asking(opcode), response(opcode, OURS, 1, key=b"b"))
+    assert reading.received == response(opcode, CLIENTS, 1, key=b"b")
+    for key, words in ((b"", b"Not found"), (b"", b""), (b"b", b"Not found"), (b"bb", b"")):
+        reading = read_every_way(asking(opcode), response(opcode, OURS, 1, key=key, value=words))
+        assert (reading.received, reading.lost) == (error(opcode), IMPOSSIBLE)
     reading = read_every_way(asking(opcode), response(opcode, OURS, 1, key=b"c"))
     assert (reading.received, reading.lost) == (error(opcode), FOREIGN)
 
@@ -133,10 +138,13 @@ def test_a_shape_that_the_operation_cannot_have(opcode):
         lying = bytearray(success(opcode))
         lying[8:12] = (len(lying) - 25).to_bytes(4, "big")
         assert read(asking(opcode), bytes(lying)).lost == IMPOSSIBLE
-    elif kind != packets.VERSION:
-        for value in (b"x", b"1234567", b"123456789"):
+    else:
+        for value in (b"", b"v" * 65) if kind == packets.VERSION else (b"x", b"1234567", b"123456789"):
             reading = read_every_way(asking(opcode), success(opcode, value=value))
             assert (reading.received, reading.lost) == (error(opcode), IMPOSSIBLE)
+    typed = bytearray(success(opcode))
+    typed[5] = 1
+    assert read(asking(opcode), bytes(typed)).lost == IMPOSSIBLE
     for status in ERRORS[kind]:
         for reply in (
             response(kind, OURS, status, FLAGS),
@@ -254,6 +262,7 @@ def test_statistics_may_be_one_error():
         stat(b"pid", b"1", opaque=CLIENTS),
         stat(b"pid", b"1", magic=0x80),
         stat(b"pid", b"1", extras=b"1234"),
+        stat(b"pid", b"1")[:5] + b"\1" + stat(b"pid", b"1")[6:],
         stat(b"pid", b"1", status=2),
         stat(b"pid", b"1", status=0x81),
         response(packets.GET, OURS, key=b"pid", value=b"1"),

@@ -71,11 +71,78 @@ def test_exptime_is_negative_in_one_way():
     assert grammar.is_exptime(b"-1")
     for other in (b"-0", b"-2", b"-10", b"-2147483648", b"--1", b"- 1", b"-"):
         assert not grammar.is_exptime(other), other
-    # These mean "expired" to every memcached; further down they wrap around.
-    for other in (b"-1", b"-2", b"-10", b"-2147483648"):
-        assert grammar.is_negative(other), other
-    for other in (b"-0", b"-00", b"-01", b"0", b"1", b"-2147483649", b"-4294967295", b"-", b"--1", b"-1x", b"-1\n"):
-        assert not grammar.is_negative(other), other
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        (b"-1", b"-1"),
+        (b"-2", b"-1"),
+        (b"-010", b"-1"),
+        (b"-2147483649", b"-1"),
+        (b"-4294967295", b"-1"),
+        (b"-" + b"9" * 60, b"-1"),
+        (b"-0", b"0"),
+        (b"-000", b"0"),
+        (b"00", b"0"),
+        (b"007", b"7"),
+        (b"0", b"0"),
+        (b"60", b"60"),
+    ],
+)
+def test_a_time_has_one_spelling(written, sent):
+    assert grammar.plain_exptime(written) == sent
+
+
+@pytest.mark.parametrize(
+    "other", [b"", b"-", b"--1", b"-1x", b"-1\n", b"+1", b"1x", b"0x1", b"- 1", b"1.5", b"0-", b"-x"]
+)
+def test_what_is_no_number_stays_as_it_is(other):
+    assert grammar.plain_exptime(other) == other
+    assert grammar.plain_number(other) == other
+
+
+def test_a_number_has_no_leading_zeros():
+    assert [grammar.plain_number(text) for text in (b"0", b"00", b"01", b"0010", b"100")] == [
+        b"0",
+        b"0",
+        b"1",
+        b"10",
+        b"100",
+    ]
+    assert grammar.plain_number(b"-1") == b"-1"
+
+
+@pytest.mark.parametrize(
+    ("token", "key"),
+    [(b"Zm9v", b"foo"), (b"Zg==", b"f"), (b"Zm8=", b"fo"), (b"gIH/", b"\x80\x81\xff"), (b"QUFB" * 62, b"AAA" * 62)],
+)
+def test_base64_of_a_key(token, key):
+    assert grammar.decode_key(token) == key
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        b"",
+        b"Zm9",
+        b"Zm9=",  # bits that are left over
+        b"Zh==",
+        b"Zm!9v",
+        b"Zm9v\n",
+        b"Zm9vYg==Zm9v",
+        b"=m9v",
+        b"====",
+        b"Zm-_",  # base64url
+        b"YSBi",  # "a b"
+        b"YQpi",
+        b"AAAA",
+        b"YX9i",  # a DEL
+        b"QUFB" * 63,
+    ],
+)
+def test_what_is_no_base64_of_a_key(token):
+    assert grammar.decode_key(token) is None
 
 
 def test_bytes_of_a_key():

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mcproxy.wire.requests import LinesRequest, Local, Request
-from mcproxy.wire.text_rules import KEYED, KEYLESS, STORAGE
+from mcproxy.wire.administration_requests import LinesRequest
+from mcproxy.wire.requests import Local, Request
+from mcproxy.wire.text_rules import KEYED, STORAGE
 from tests.unit.wire.driving import Collector, Link
 from tests.unit.wire.granting import text
 from tests.unit.wire.reading import read, read_every_way
@@ -72,7 +73,7 @@ def making(frame: bytes, *others: bytes):
 
 
 def test_every_verb_is_here():
-    assert set(POSSIBLE) == set(FRAMES) == {*STORAGE, *KEYED, *KEYLESS}
+    assert set(POSSIBLE) == set(FRAMES) == {*STORAGE, *KEYED, b"flush_all", b"verbosity", b"version", b"mn"}
 
 
 @pytest.mark.parametrize("verb", POSSIBLE, ids=bytes.decode)

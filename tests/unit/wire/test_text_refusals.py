@@ -14,7 +14,6 @@ CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
 DELTA = b"CLIENT_ERROR invalid numeric delta argument\r\n"
 EXPTIME = b"CLIENT_ERROR invalid exptime argument\r\n"
 USAGE = b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
-DELAY = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
 DENIED = b"CLIENT_ERROR access denied\r\n"
 LINE_END = b"CLIENT_ERROR line must end in \\r\\n\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
@@ -24,8 +23,8 @@ BAD_KEYS = [b"a%cb" % byte for byte in (*range(0x0A), *range(0x0B, 0x20), 0x7F)]
 
 
 # Of flags and exptime.
-BAD_NUMBERS = [b"x 0", b"0 x", b"-1 0", b"+1 0", b"00 0", b"4294967296 0", b"0 2147483648", b"0 4294967297", b"0 \0"]
-BAD_NUMBERS += [b"0 -2147483649", b"0 -4294967295", b"0 -0", b"0 +1", b"0 01", b"0 1.5"]
+BAD_NUMBERS = [b"x 0", b"0 x", b"-1 0", b"+1 0", b"0x0 0", b"4294967296 0", b"0 2147483648", b"0 4294967297", b"0 \0"]
+BAD_NUMBERS += [b"0 --1", b"0 -", b"0 -1x", b"0 +1", b"0 0x1", b"0 1.5"]
 BAD_LENGTHS = [
     b"-1",
     b"-2",
@@ -83,10 +82,9 @@ def ended(frame: bytes, reply: bytes, *, reason: str = "", make_parser=None) -> 
         (b"gat a b", EXPTIME),
         (b"gat 2147483648 a", EXPTIME),
         (b"gats 4294967297 a", EXPTIME),
-        (b"gat -4294967295 a", EXPTIME),
-        (b"gat -0 a", EXPTIME),
+        (b"gat --1 a", EXPTIME),
+        (b"gat - a", EXPTIME),
         (b"gat +1 a", EXPTIME),
-        (b"gat 01 a", EXPTIME),
         (b"incr", ERROR),
         (b"incr a", ERROR),
         (b"incr a 1 2", ERROR),
@@ -96,7 +94,7 @@ def ended(frame: bytes, reply: bytes, *, reason: str = "", make_parser=None) -> 
         (b"incr a x", DELTA),
         (b"incr a -1", DELTA),
         (b"incr a +1", DELTA),
-        (b"incr a 01", DELTA),
+        (b"incr a 0x1", DELTA),
         (b"incr a 1.0", DELTA),
         (b"decr a 18446744073709551616", DELTA),
         (b"decr a -18446744073709551615", DELTA),
@@ -118,82 +116,16 @@ def ended(frame: bytes, reply: bytes, *, reason: str = "", make_parser=None) -> 
         (b"touch a x", EXPTIME),
         (b"touch a 2147483648", EXPTIME),
         (b"touch a 4294967297", EXPTIME),
-        (b"touch a -2147483649", EXPTIME),
-        (b"touch a -4294967295", EXPTIME),
+        (b"touch a --1", EXPTIME),
+        (b"touch a -1x", EXPTIME),
         (b"touch a +1", EXPTIME),
         (b"touch a 1 2", ERROR),
         (b"touch a 1 2 noreply", ERROR),
-        (b"flush_all 1", DELAY),
-        (b"flush_all 1000", DELAY),
-        (b"flush_all -1", DELAY),
-        (b"flush_all x", EXPTIME),
-        (b"flush_all 2147483648", EXPTIME),
-        (b"flush_all 0 0", DELAY),
-        (b"flush_all 1 2 3", ERROR),
-        (b"verbosity", ERROR),
-        (b"verbosity 3", FORMAT),
-        (b"verbosity x", FORMAT),
-        (b"verbosity 00", FORMAT),
-        (b"verbosity 1 2", ERROR),
     ],
     ids=repr,
 )
 def test_a_malformed_line_has_one_answer(line, reply):
     refused(line + b"\r\n", reply)
-
-
-# Every other word that memcached knows, of this version and of later ones: none of them is sent.
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"watch",
-        b"watch fetchers",
-        b"shutdown",
-        b"shutdown graceful",
-        b"slabs reassign 1 2",
-        b"slabs automove 1",
-        b"lru tune 10 25 0.1 2.0",
-        b"lru mode flat",
-        b"lru_crawler metadump all",
-        b"lru_crawler enable",
-        b"lru_crawler mgdump all",
-        b"cache_memlimit 64",
-        b"refresh_certs",
-        b"extstore free_memory 1 2",
-        b"debugtime 1",
-        b"misbehave",
-        b"me a",
-        b"mg a v",
-        b"md a",
-        b"ma a",
-        b"verbosityx",
-        b"stats cachedump",
-        b"stats reset now",
-        b"stats r",
-        b"stats s",
-        b"stats detail",
-        b"stats detail o",
-        b"stats detail on off",
-        b"stats sizes_enable",
-        b"stats sizes_disable",
-        b"stats items x",
-        b"stats Items",
-        b"stats noreply",
-        b"stats reset noreply",
-        b"stats vbucket",
-        b"stats\0items",
-    ],
-    ids=repr,
-)
-def test_what_is_not_in_the_grammar_is_no_command(line):
-    words = line.split()
-    reply = FORMAT if words[:2] == [b"stats", b"cachedump"] else ERROR
-    refused(line + b"\r\n", reply, reason="" if words[0] == b"stats" else "unknown command")
-
-
-@pytest.mark.parametrize("arguments", [b"0 0", b"64 0", b"1", b"1 4294967296", b"1 -1", b"01 1", b"1 1 1", b"x 1"])
-def test_cachedump_of_what_there_is_none(arguments):
-    refused(b"stats cachedump " + arguments + b"\r\n", FORMAT)
 
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=lambda key: repr(key[:4]))
@@ -221,7 +153,7 @@ def test_bad_numbers_in_a_storage_command(verb):
         refused(storage(verb, middle=middle, length=b"0", value=b""), FORMAT)
 
 
-@pytest.mark.parametrize("unique", [b"x", b"-1", b"+1", b"01", b"18446744073709551616", b"noreply"])
+@pytest.mark.parametrize("unique", [b"x", b"-1", b"+1", b"0x1", b"18446744073709551616", b"noreply"])
 def test_bad_cas_unique(unique):
     refused(b"cas k 0 0 7 %s\r\nversion\r\n" % unique, FORMAT)
 
