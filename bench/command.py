@@ -16,7 +16,7 @@ from bench.checks import generator_notices
 from bench.environment import describe
 from bench.field import Field, Starter
 from bench.measure import WARM_UP, Sample, Scenario, build, measure
-from bench.peers import PEERS, Peer
+from bench.peers import PEERS, Peer, other_mcproxy
 from bench.processes import BenchError, Processes
 from bench.report import Result
 
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--upstream", choices=("tcp", "unix"), default="tcp", help="the socket between every proxy and memcached (tcp)")
     add("--pin", action="store_true", help="the proxy on one core, memcached and the generator on another")
     add("--subject", default="mcproxy", metavar="NAME", help="whose ratios to the others are shown (mcproxy)")
+    add("--before", type=Path, metavar="DIRECTORY", help="another checkout, measured as well, under the name before")
     add(
         "--output", type=Path, default=RESULTS, metavar="DIRECTORY", help="for the JSON and the picture (bench/results)"
     )
@@ -133,6 +134,8 @@ def run_rounds(
 
 def run(arguments: argparse.Namespace) -> None:
     peers = choose(arguments.only)
+    if arguments.before:
+        peers.append(other_mcproxy(arguments.before))
     program = build()
     generator_notices(program)
     product = itertools.product(arguments.connections, arguments.pipeline, arguments.size)

@@ -188,6 +188,18 @@ def mcproxy(place: Place) -> list[str]:
     return [*run, "run", "--config", place.write("mcproxy.yaml", json.dumps(settings, indent=1))]  # JSON is YAML
 
 
+def other_mcproxy(checkout: Path) -> Peer:
+    """Another state of mcproxy, as "before": what a change did to the speed shows side by side in one run."""
+    if not (checkout / "mcproxy" / "__init__.py").is_file():
+        raise BenchError(f"--before {checkout}: there is no mcproxy/ in it; name a directory with another checkout")
+
+    def command(place: Place) -> list[str]:
+        # Python looks for modules in its working directory first.
+        return ["env", f"--chdir={checkout.resolve()}", *mcproxy(place)]
+
+    return Peer("before", mcproxy_python(), "", command, version=("-m", "mcproxy", "--version"), logs_in=True)
+
+
 def mcproxy_python() -> str:
     """The Python that has mcproxy's dependencies: this one, or that of the checkout's virtual environment."""
     own = ROOT / ".venv/bin/python"
