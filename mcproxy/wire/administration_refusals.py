@@ -17,6 +17,7 @@ BAD_SHUTDOWN = b"CLIENT_ERROR invalid shutdown mode\r\n"
 BAD_SLAB = b"CLIENT_ERROR Illegal slab id\r\n"
 DELAYED_FLUSH = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
 DETAIL_USAGE = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"
+UNKNOWN = Refusal(ERROR, "unknown command")
 
 _BY_WORDS = {command.words: command for command in COMMANDS}
 # Commands that take the last word for a flag, even where it is wrong: they answer nothing then.
@@ -25,17 +26,17 @@ _READS_NOREPLY = (b"flush_all", b"verbosity", b"cache_memlimit", b"lru", b"slabs
 _CLASS_OF_VERB = {b"lru": "admin", b"slabs": "admin", b"lru_crawler": "admin", b"stats detail": "admin"}
 
 
-def refuse(tokens: list[bytes], allows: Callable[[str], bool]) -> Refusal | None:
-    """What is wrong with a line whose first word is one of administration.VERBS; None if no such command is known."""
+def refuse(tokens: list[bytes], allows: Callable[[str], bool]) -> Refusal:
+    """What is wrong with a line whose first word is one of administration.VERBS."""
     two = b" ".join(tokens[:2])
     command = _BY_WORDS.get(b" ".join(tokens[:3])) or _BY_WORDS.get(two) or _BY_WORDS.get(tokens[0])
     if tokens[0] == b"stats" and len(tokens) > 1 and (command is None or command.words == b"stats"):
         command = None
         if two != b"stats detail":
-            return None
+            return UNKNOWN
     command_class = command.command_class if command else _CLASS_OF_VERB.get(two) or _CLASS_OF_VERB.get(tokens[0])
     if command_class is None or two == b"lru_crawler mgdump":
-        return None
+        return UNKNOWN
     silent = tokens[-1] == b"noreply" and (tokens[0] in _READS_NOREPLY or two in _READS_NOREPLY)
     if not allows(command_class):
         return Refusal(b"" if silent else DENIED, "denied", denied=command_class)

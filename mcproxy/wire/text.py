@@ -85,14 +85,14 @@ class TextParser:
             if form.skip == 0:
                 return self._get_and_touch(form, data[position:end], end, cost, room)
             if cost > room or (form.may_be_long and end - position > grammar.LINE_LENGTH):
-                return self._part_of_run(form, data, position, end, room)
+                return self._part_of_run(form, data, position, room)
             self.end = end
             return Retrieval(self._sink, data[position:end], form.skip, cost, form.count, form.header)
         line = match.group()
         if form.kind == "storage":
             return self._storage(form, line, int(match[group + 1]), match[group + 2], data, end)
         if form.kind == "meta":
-            return self._meta(form, match, group, data, end)
+            return self._meta(match, group, data, end)
         self.end = end
         return self._line(form, line, form.kind == "line" and bool(match[group + 1]))
 
@@ -118,17 +118,17 @@ class TextParser:
         return LineRequest(self._sink, line + data[block:end], form.count, form.replies, bool(silent))
 
     def _meta(
-        self, form: Form, match: "re.Match[bytes]", group: int, data: bytes, block: int, own_name: bytes | None = None
+        self, match: "re.Match[bytes]", group: int, data: bytes, block: int, own_name: bytes | None = None
     ) -> Request | Refusal | Pending:
         """A meta command; for ms, its data block begins at `block`."""
         self.end = block
-        name, second = match.group(group + 1, group + 2)
-        if form.verb == b"me":
-            return meta.debug(self._sink, name, second is not None, self._rules, own_name)
-        if form.verb != b"ms":
-            return meta.request(self._sink, form.verb, name, second, self._rules, own_name)
-        length = int(second)
-        request = meta.storage(self._sink, name, length, match[group + 3], self._rules, own_name)
+        verb, name, third = match.group(group + 1, group + 2, group + 3)
+        if verb == b"me":
+            return meta.debug(self._sink, name, third is not None, self._rules, own_name)
+        if verb != b"ms":
+            return meta.request(self._sink, verb, name, third, self._rules, own_name)
+        length = int(third)
+        request = meta.storage(self._sink, name, length, match[group + 4], self._rules, own_name)
         if isinstance(request, Refusal):
             self._after_block = True
             return replace(request, swallow=length)
@@ -152,11 +152,12 @@ class TextParser:
         skip = line.index(b" ", 4 + line.startswith(b"gats"))
         return Retrieval(self._sink, line, skip, keys, form.count, form.header)
 
-    def _part_of_run(self, form: Form, data: bytes, start: int, end: int, room: int) -> Request | Refusal | Pending:
+    def _part_of_run(self, form: Form, data: bytes, start: int, room: int) -> Request | Refusal | Pending:
         """As many whole lines of a run of gets as there is room for; a single line that is too much is cut up."""
         cost = 0
         position = start
-        while position < end:
+        # Not all of it fits, or this would not have been asked for.
+        while True:
             following = data.index(b"\n", position) + 1
             keys = data.count(b" ", position, following)
             if cost + keys > room or following - position > grammar.LINE_LENGTH:
@@ -216,7 +217,7 @@ class TextParser:
             if form.kind == "storage":
                 return self._storage(form, line, int(match[group + 1]), match[group + 2], data, self.end)
             if form.kind == "meta":
-                return self._meta(form, match, group, data, self.end, own_name)
+                return self._meta(match, group, data, self.end, own_name)
             return self._line(form, line, form.kind == "line" and bool(match[group + 1]))
         again = self._token_again(tokens, data)
         if again is not None:

@@ -39,9 +39,7 @@ def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:
     if verb == b"quit":
         return Refusal(b"", close=True)
     if verb in administration.VERBS:
-        refusal = administration_refusals.refuse(tokens, rules.allows)
-        if refusal is not None:
-            return refusal
+        return administration_refusals.refuse(tokens, rules.allows)
     if tokens[-1].startswith(b"HTTP/"):
         # A browser, or somebody who makes one speak to memcached.
         return Refusal(b"", "http", close=True)

@@ -56,10 +56,10 @@ KEYED = {
 class Form:
     """One alternative of the pattern, and what a frame that it matches is.
 
-    `count` is the class it is counted under, "other" for what everybody may; `verb` is a meta command's. `skip` is the
-    distance from the start of a retrieval line to the space before its first key, 0 if that varies; `header` matches
-    its VALUE lines. `may_be_long`: it may be a longer line than memcached should be given. `private` makes the request of
-    a command that needs a link of its own.
+    `count` is the class it is counted under, "other" for what everybody may. `skip` is the distance from the
+    start of a retrieval line to the space before its first key, 0 if that varies; `header` matches its VALUE lines.
+    `may_be_long`: it may be a longer line than memcached should be given. `private` makes the request
+    of a command that needs a link of its own.
     """
 
     kind: str
@@ -68,7 +68,6 @@ class Form:
     skip: int = 0
     header: Matcher = VALUE.match
     may_be_long: bool = False
-    verb: bytes = b""
     private: Callable[[Sink, bytes, str], Request] | None = None
 
 
@@ -76,8 +75,8 @@ class TextRules:
     """The grammar of one ruleset. `match` finds a canonical, granted frame at a position; `forms` tells what it is.
 
     `forms` is indexed by the match's lastindex, the number of the alternative's group. Its own groups come next: for
-    storage the length and " noreply", for a "line" " noreply" (a "bare line" has none), for meta commands the key, ms's length, and
-    the flags (see wire.meta).
+    storage the length and " noreply", for a "line" " noreply" (a "bare line" has none), for meta commands the verb, the
+    key, ms's length, and the flags (see wire.meta).
     """
 
     def __init__(self, grants: Grants, limits: WireLimits) -> None:
@@ -99,8 +98,9 @@ class TextRules:
         self._key_pattern = grants.key_pattern
         self._add_retrieval()
         self._add_storage()
+        self._add_keyed()
         self._add_meta()
-        self._add_lines()
+        self._add_keyless()
         # Without any grant even mn and version remain, so the pattern is never empty.
         self.match: Matcher = re.compile(b"|".join(self._alternatives)).match
 
@@ -151,14 +151,12 @@ class TextRules:
         key = b"(" + grammar.KEY + b")"
         flag = b" " + grammar.KEY_BYTE + b"{1,%d}+" % _LONGEST_FLAG
         most = self.limits.tokens - 2
-        for name in (b"mg", b"md", b"ma"):
-            self._add(b"%s %s((?:%s){0,%d})\r\n" % (name, key, flag, most), Form("meta", "", verb=name))
+        self._add(b"(m[gda]) %s((?:%s){0,%d})\r\n" % (key, flag, most), Form("meta", ""))
         length = b"(" + grammar.decimal_at_most(grammar.LARGEST_LENGTH) + b")"
-        line = b"ms %s %s((?:%s){0,%d})\r\n" % (key, length, flag, most - 1)
-        self._add(line, Form("meta", "", verb=b"ms"))
-        self._add(b"me %s( b)?\r\n" % key, Form("meta", "inspect", verb=b"me"))
+        self._add(b"(ms) %s %s((?:%s){0,%d})\r\n" % (key, length, flag, most - 1), Form("meta", ""))
+        self._add(b"(me) %s( b)?\r\n" % key, Form("meta", "inspect"))
 
-    def _add_lines(self) -> None:
+    def _add_keyed(self) -> None:
         for name, verb in KEYED.items():
             if (key := self._key_patterns[verb.classes]) is None:
                 continue
@@ -167,6 +165,8 @@ class TextRules:
                 # "delete noreply" is a key to 1.6.18, a flag without a key to newer ones.
                 key = rb"(?!noreply[ \r])" + key
             self._add(b"%s %s%s( noreply)?\r\n" % (name, key, argument), Form("line", verb.classes[-1], verb.replies))
+
+    def _add_keyless(self) -> None:
         # One alternative for all that are answered alike: every group costs each match a little.
         alike: dict[Form, list[bytes]] = {}
         for command in COMMANDS:

@@ -76,8 +76,8 @@ NOT_CANONICAL = [
     b"stats cachedump 0 1\r\n",
     b"stats sizes_enable\r\n",
     b"quit\r\n",
-    b"watch\r\n",
-    b"mg a v\r\n",
+    b"watch all\r\n",
+    b"mg a v q\r\n",
     b"x" * 2048,
 ]
 

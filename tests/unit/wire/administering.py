@@ -220,6 +220,16 @@ NEVER = [
     ),
     *(b"stats sizes_enable", b"stats sizes_disable", b"debugtime p", b"misbehave"),
     *(b"stats r", b"stats s", b"stats foo", b"stats Items", b"stats noreply"),
-    *(b"stats vbucket", b"stats\0items", b"Stats", b"watchx", b"lru_crawlerx", b"statsx", b"verbosityx"),
+    *(
+        b"stats vbucket",
+        b"stats HTTP/1.1",
+        b"lru_crawler mgdump HTTP/1.1",
+        b"stats\0items",
+        b"Stats",
+        b"watchx",
+        b"lru_crawlerx",
+        b"statsx",
+        b"verbosityx",
+    ),
 ]
 """Nobody's, whoever asks; all are answered ERROR."""

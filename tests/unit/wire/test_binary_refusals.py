@@ -102,6 +102,8 @@ def test_unknown_opcodes_never_go_up(number):
     for opcode in UNKNOWN_OPCODES[number::16]:
         for data in (b"", b"v" * 30, packet(packets.FLUSH)):
             refused(packet(opcode, b"", data, opaque=0xABCD), UNKNOWN, splits=[2, 23, 24, 25, 40, 48])
+            with_a_login = play(binary(mechanisms=b"PLAIN"), packet(opcode, b"", data, opaque=0xABCD) + NOOP)
+            assert with_a_login.received == response(opcode, 0xABCD, UNKNOWN[0], value=UNKNOWN[1]) + IN_STEP
         refused(packet(opcode, b"k", b"v", extras=b"1234", opaque=0xABCD, cas=5), UNKNOWN, splits=[24, 29, 30, 31])
         assert play(binary(), packet(opcode, opaque=0xABCD, body_length=LARGEST)).end == "unfinished"
         # A key that no operation could have is an error of its own, before memcached looks at the opcode.
@@ -243,6 +245,7 @@ def test_what_is_kept_of_a_frame_that_comes_slowly_is_bounded():
         length, asked = 1, 0
         while (outcome := parser.next(data[:length], 0, 10)) is Pending.INCOMPLETE:
             assert length < parser.needed <= 24 + 20 + 250 + LIMITS.value
+            assert not parser.until_newline
             length, asked = parser.needed, asked + 1
         assert asked <= 3
         assert isinstance(outcome, Request | Refusal)

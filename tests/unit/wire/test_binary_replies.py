@@ -284,3 +284,25 @@ def test_statistics_that_break_off_end_in_an_error():
         link.close("gone")
         assert sink.received.endswith(response(packets.STAT, CLIENTS, 0x86, value=LOST))
         assert len(sink.received) <= length + 28
+
+
+def test_the_longest_statistic():
+    header = bytearray(stat(b"detailed"))
+    for length, lost in ((1 << 20, False), ((1 << 20) + 1, True)):
+        header[8:12] = length.to_bytes(4, "big")
+        assert bool(read(statistics, bytes(header)).lost) is lost
+
+
+@pytest.mark.parametrize("opcode", OPCODES, ids=hex)
+def test_lookups_are_counted(opcode):
+    (made,) = asking(opcode)(Collector())
+    assert (made.lookups, made.hits) == (1 if loud(opcode) in LOOKUPS else 0, 0)
+
+
+def test_the_rest_of_a_large_value_may_begin_anywhere():
+    sink, reply = Collector(), success(packets.GET, value=LARGE)
+    (made,) = asking(packets.GET)(sink)
+    assert made.take(reply[:5000], 0) == 5000
+    assert made.take(b"before" + reply[5000:] + b"after", 6) == 6 + len(reply) - 5000
+    assert made.done
+    assert sink.received == success(packets.GET, opaque=CLIENTS, value=LARGE)
