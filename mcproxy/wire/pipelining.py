@@ -89,8 +89,10 @@ class OneTextCommand(_OneAtATime):
         return data[:end] if end and verb not in _WITH_BLOCK else data
 
     def _is_silent(self, data: bytes, position: int) -> bool:
-        words = data[position : data.index(b"\n", position)].split()
-        if not words or words[0] in RETRIEVAL:
+        line, end, _ = data[position:].partition(b"\n")
+        words = line.split()
+        # A line without an end was refused for its length.
+        if not end or not words or words[0] in RETRIEVAL:
             return False
         return b"q" in words[2:] if words[0] in _META else words[-1] == b"noreply"
 

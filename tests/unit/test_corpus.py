@@ -8,6 +8,8 @@ from tests.support import corpus, packets
 from tests.support.canonical import Stream
 from tests.support.corpus import Case
 
+pytestmark = pytest.mark.thorough
+
 TEXT = [case for case in corpus.cases() if not case.binary]
 BINARY = [case for case in corpus.cases() if case.binary]
 VERBS = [

@@ -9,6 +9,8 @@ from tests.unit.wire.answering import frames_of
 from tests.unit.wire.driving import MakeParser, play, play_every_way
 from tests.unit.wire.granting import binary
 
+pytestmark = pytest.mark.thorough
+
 ROLES = {
     "root": (("*", ("*",)),),
     "sammy": (("read write counter touch delete", ("app:*",)),),

@@ -17,6 +17,8 @@ from tests.unit.wire.answering import answer as answer_to_the_rest
 from tests.unit.wire.driving import MakeParser, play_every_way
 from tests.unit.wire.granting import binary_rules, text_rules
 
+pytestmark = pytest.mark.thorough
+
 LIMITS = WireLimits(value=corpus.VALUE_LIMIT, keys=corpus.KEYS_LIMIT)
 IN_STEP = {
     False: (b"mn\r\n", b"MN\r\n"),

@@ -13,6 +13,8 @@ from tests.unit.wire.driving import Outcome, play
 from tests.unit.wire.generating import binary_frame, damaged, splits, text_frame
 from tests.unit.wire.granting import binary, text
 
+pytestmark = pytest.mark.thorough
+
 APP = ("read write touch counter delete", ("app:*", "b"))
 READER = ("read stats", ("*",))
 ROLES = [(), (APP,), (READER, ("write", ("app:1",))), (("read", ()),)]

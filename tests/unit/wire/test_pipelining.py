@@ -164,6 +164,17 @@ GET = with_key(packets.GET, b"b", opaque=7)
 PIPELINED = b"pipelining is refused"
 
 
+def test_a_line_that_is_too_long_is_refused_as_such():
+    outcome = play_every_way(one(text()), b"set noreply" + b" noreply" * 400, splits=[1, 100, 2048, 2049])
+    assert (outcome.received, outcome.end) == (b"CLIENT_ERROR line too long\r\n", "closed")
+
+
+def test_what_is_no_packet_is_refused_as_such():
+    for data in (b"x", b"get a\r\n", b"\x81" + bytes(30)):
+        outcome = play_every_way(one(binary()), data)
+        assert (outcome.received, outcome.refusals, outcome.end) == (b"", [("not a binary packet", "")], "closed")
+
+
 def test_a_single_packet_passes():
     for frame in (GET, store(packets.SET, b"k", GET * 3, opaque=1), packet(packets.NOOP), packet(packets.VERSION)):
         assert play_every_way(one(binary()), frame).upstream == play(binary(), frame).upstream != b""
