@@ -202,7 +202,7 @@ class TextParser:
             return Refusal(ERROR, "empty line")
         normalize(tokens)
         own_name = None
-        if self._overlong_key and has_plain_key(tokens):
+        if self._overlong_key and has_plain_key(tokens) and len(tokens[1]) > grammar.KEY_LENGTH:
             own_name, tokens[1] = tokens[1], shorten(tokens[1], self._overlong_key)
         line = b" ".join(tokens) + b"\r\n"
         if tokens[0] in RETRIEVAL and self._is_long(tokens, line):

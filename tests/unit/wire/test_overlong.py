@@ -163,6 +163,15 @@ def test_a_short_key_of_a_meta_command_is_itself():
     assert play_every_way(DIGEST, b"mg foo v k\r\n", answer=lambda data: reply).received == reply
 
 
+def test_a_key_that_is_not_overlong_is_shown_as_memcached_shows_it():
+    """An item that was stored under a base64 key is shown by it, however the client spelled its command."""
+    for line, reply in (
+        (b"me  n:1\r\n", b"ME bjox exp=-1 la=0 cas=1 fetch=no cls=1 size=63\r\n"),
+        (b"mg  n:1  k\r\n", b"HD kbjox b\r\n"),
+    ):
+        assert play_every_way(DIGEST, line, answer=lambda data, reply=reply: reply).received == reply
+
+
 def test_a_base64_key_is_not_shortened():
     for line in (b"mg " + b"QUFB" * 70 + b" v b\r\n", b"me " + b"QUFB" * 70 + b" b\r\n"):
         outcome = play_every_way(DIGEST, line + b"mn\r\n", splits=range(1, len(line), 20))
