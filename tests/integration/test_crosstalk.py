@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.configuration import PASSWORDS
 from tests.support.crowd import Counts, compose, judge
 from tests.support.proxy import Proxy
 from tests.support.tap import Tap
+
+pytestmark = pytest.mark.alone
 
 SECONDS = float(os.environ.get("MCPROXY_CROSSTALK_SECONDS", "5"))
 CROWDS = [17, 17, 16]

@@ -19,6 +19,8 @@ from tests.support.processes import open_descriptors, processor_seconds, process
 from tests.support.proxy import Proxy, token
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 LISTENERS = ["plain", "tls", "socket"]
 VALUE = b"v" * 10_000
