@@ -166,6 +166,9 @@ def check_meta(frame: bytes, received: bytes) -> None:
     """Raise if the first line of `received` names another key than the first line of `frame`, plain or in base64."""
     key, *flags = frame.split(b"\r\n")[0].split(b" ")[1:]
     asked = binascii.a2b_base64(key) if b"b" in flags else key
+    if received.startswith((b"SERVER_ERROR ", b"CLIENT_ERROR ")):
+        # Words, not flags.
+        return
     for word in received.split(b"\r\n")[0].split(b" ")[1:]:
         if word.startswith(b"k"):
             names = [word[1:]]
