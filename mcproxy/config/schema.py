@@ -168,7 +168,7 @@ class Grant(_Model):
 class Limits(_Model):
     value: Annotated[Size, Field(ge=1, le=MAX_VALUE)] = 2**20
     keys: Annotated[int, Field(ge=1, le=65536)] = 1000
-    line: Annotated[Size, Field(ge=256, le=65536)] = 2048
+    line: Annotated[Size, Field(ge=2048, le=65536)] = 2048
     tokens: Annotated[int, Field(ge=16, le=1024)] = 24
     overlong_key: Annotated[Size, Field(ge=251, le=65536)] = 1024
     pipeline: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

@@ -1,6 +1,10 @@
 """A client's side of a session: its socket, what came in and isn't taken yet, what goes out and isn't sent yet."""
 
+import fcntl
 import select
+import socket
+import sys
+import termios
 
 from mcproxy.relay.input import Input
 from mcproxy.relay.interfaces import SessionLimits
@@ -33,6 +37,8 @@ class Downstream:
         self._input = Input()
         self._output = Output(connection)
         self._to_flush = False
+        # Bytes that the kernel still had to deliver when that was last asked.
+        self._undelivered = 0
         self._events = READ
         self._paused = False
         # Is on the relay's list of those that can go on.
@@ -136,6 +142,13 @@ class Downstream:
     def _has_pending(self) -> bool:
         return self._secured is not None and self._secured.pending
 
+    def _has_unread(self) -> bool:
+        """Whether the client has sent something that was not read yet."""
+        try:
+            return self._has_pending() or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+
     def deliver(self, data: bytes) -> None:
         """Send at the end of the turn."""
         self._output.pieces.append(data)
@@ -220,13 +233,24 @@ class Downstream:
         limits = self._limits
         stalled = now - self.stalled_since
         if self._output.queued:
-            if stalled > limits.stall_timeout:
+            if self._takes_some():
+                self.stalled_since = now
+            elif stalled > limits.stall_timeout:
                 self.close("takes no replies")
         elif (self._input.kept or self._input.to_swallow) and not self._paused:
             if now - self._active > limits.stall_timeout or stalled > FRAME_STALLS * limits.stall_timeout:
                 self.close("leaves a request unfinished")
         elif limits.idle_timeout and now - self._active > limits.idle_timeout and not self.in_flight:
             self.close("idle")
+
+    def _takes_some(self) -> bool:
+        """Whether the kernel has less to deliver than when this was last asked.
+
+        A slow reader's socket is writable again only once a large part of what the kernel holds for it is gone.
+        """
+        left = int.from_bytes(fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        before, self._undelivered = self._undelivered, left
+        return left < before
 
     def close(self, reason: str) -> None:
         """End the connection. Replies to what is still in flight are dropped when they come."""

@@ -33,6 +33,7 @@ class UpstreamObserver(Protocol):
     def link_opened(self, protocol: str) -> None: ...
     def link_lost(self, protocol: str, reason: str) -> None: ...
     def link_failed(self, protocol: str, reason: str, wait: float) -> None: ...
+    def no_place(self, protocol: str, most: int) -> None: ...
 
 
 class Pool:
@@ -58,7 +59,7 @@ class Pool:
         self._size = size
         self._timeout = timeout
         self._observer = observer
-        self._private_links = 0
+        self._places = trio.Semaphore(PRIVATE_LINKS)
         self._nursery: trio.Nursery | None = None
 
     def choose(self) -> Link | None:
@@ -72,11 +73,13 @@ class Pool:
         return min(links, key=lambda link: len(link.waiting))
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
-        """Open a link for one request; `ready` is called with it, or with None if that failed."""
-        if self._nursery is None or self._private_links >= PRIVATE_LINKS:
+        """Open a link for one request; `ready` is called with it, or with None if that failed.
+
+        If as many are open as may be, it waits for a place, for as long as upstream may take to answer.
+        """
+        if self._nursery is None:
             ready(None)
         else:
-            self._private_links += 1
             self._nursery.start_soon(self._open_private, ready)
 
     async def run(self) -> None:
@@ -163,6 +166,12 @@ class Pool:
         return True
 
     async def _open_private(self, ready: Callable[[Link | None], None]) -> None:
+        with trio.move_on_after(self._timeout) as waiting:
+            await self._places.acquire()
+        if waiting.cancelled_caught:
+            self._observer.no_place(self.protocol, PRIVATE_LINKS)
+            ready(None)
+            return
         lost = trio.Event()
         try:
             try:
@@ -174,7 +183,7 @@ class Pool:
             ready(link)
             await lost.wait()
         finally:
-            self._private_links -= 1
+            self._places.release()
 
 
 def describe(error: Exception) -> str:

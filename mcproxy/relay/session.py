@@ -11,6 +11,7 @@ from mcproxy.relay.link import UNSENT_LIMIT, Link
 from mcproxy.relay.poller import READ, STOPPED, Relay
 from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
+from mcproxy.wire.pipelining import OneAtATime
 from mcproxy.wire.requests import Local, Request
 
 # Frames of one session in one turn, so that nobody's pipeline holds up the others.
@@ -45,10 +46,13 @@ class Session(Downstream):
         self._log_in_again = False
         # The proxy is stopping: close once the input that came so far is dealt with.
         self._draining = False
+        # The parser, where pipelines are refused.
+        self._guard: OneAtATime | None = None
 
     def start(self, parser: Parser, data: bytes) -> None:
         """Begin with what the client sent behind its login."""
         self.parser = parser
+        self._guard = parser if isinstance(parser, OneAtATime) else None
         self._relay.refresh()
         self._relay.register(self._descriptor, self, READ)
         try:
@@ -64,6 +68,8 @@ class Session(Downstream):
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data` as long as that can go on, and keep the rest."""
+        if self._guard is not None and data and (self._output.queued or self._output.pieces):
+            self._guard.followed = True
         if not self.in_flight:
             # A session keeps its link while anything of it is in flight, or its replies could change places.
             self._link = self._links.choose()
@@ -145,6 +151,8 @@ class Session(Downstream):
         if request is self._private:
             self._private = self._private_link = None
             self._private_opening = False
+            if self._guard is not None and self._has_unread():
+                self._guard.followed = True
         if self._paused or self._finishing:
             self._make_ready()
 

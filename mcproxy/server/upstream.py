@@ -78,6 +78,11 @@ class UpstreamLog:
             self._failing[protocol] = reason
             log.warning("upstream_unavailable", address=self._address, protocol=protocol, reason=reason)
 
+    def no_place(self, protocol: str, most: int) -> None:
+        """A session waited in vain for a link of its own: `most` are in use."""
+        self._metrics.upstream_failed(UpstreamFailure.CONNECT)
+        log.warning("own_links_in_use", protocol=protocol, reason="all are in use", links=most)
+
 
 def _failure(reason: str) -> UpstreamFailure:
     if reason.startswith("out of step"):

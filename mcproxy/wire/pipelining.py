@@ -22,7 +22,7 @@ _QUIET = frozenset(opcode for opcode, operation in operations.OPERATIONS.items()
 }
 
 
-class _OneAtATime:
+class OneAtATime:
     """A parser in front of another, whose interface is that of TextParser."""
 
     # Bytes behind a data block that belong to it.
@@ -35,8 +35,9 @@ class _OneAtATime:
         self.cutting = False
         self._parser = parser
         self._sink = sink
-        # Something follows the last frame in the receive that it came in.
-        self._followed = False
+        # Something followed the last frame in the receive that it came in, or while its reply was owed. The session says
+        # so too: of replies that wait to be sent, and behind a link of its own, while whose reply it reads nothing.
+        self.followed = False
         # The frame was refused, and answered, before the end of its data block had come: an honest client may have gone
         # on by the time that it does.
         self._answered_early = False
@@ -46,7 +47,7 @@ class _OneAtATime:
         parser = self._parser
         if parser.continuing:
             outcome = parser.next(data, position, room)
-        elif self._followed or self._sink.in_flight:
+        elif self.followed or self._sink.in_flight:
             return self._refuse(data, position)
         else:
             outcome = parser.next(self._alone(data, position), position, room)
@@ -59,7 +60,7 @@ class _OneAtATime:
             if isinstance(outcome, Refusal) and outcome.swallow is not None:
                 end += outcome.swallow + self._block_end
                 self._answered_early = end > len(data)
-            self._followed = end < len(data) and not self._answered_early
+            self.followed = end < len(data) and not self._answered_early
             if not parser.continuing:
                 self._answered_early = False
         return outcome
@@ -77,7 +78,7 @@ class _OneAtATime:
         raise NotImplementedError
 
 
-class OneTextCommand(_OneAtATime):
+class OneTextCommand(OneAtATime):
     """In front of a TextParser."""
 
     _block_end = 2
@@ -100,7 +101,7 @@ class OneTextCommand(_OneAtATime):
         return Refusal(b"CLIENT_ERROR " + WORDS + b"\r\n", REASON, close=True)
 
 
-class OneBinaryCommand(_OneAtATime):
+class OneBinaryCommand(OneAtATime):
     """In front of a BinaryParser."""
 
     def _alone(self, data: bytes, position: int) -> bytes:

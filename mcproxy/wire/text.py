@@ -178,7 +178,7 @@ class TextParser:
 
     def _next_piece(self, room: int) -> Request | Refusal | Pending:
         piece = self._cut.next_piece(room)
-        self.cutting = bool(self._cut.keys)
+        self.cutting = not self._cut.finished
         return piece
 
     def _unusual(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:

@@ -14,8 +14,10 @@ from mcproxy.wire.outcome import Grants, WireLimits
 from mcproxy.wire.requests import Request, Sink, one_of
 from mcproxy.wire.retrieval import VALUE, VALUE_WITH_CAS, Matcher
 
-# Bytes of a flag that are worth looking at; an opaque may have 32. All flags together stay within a line.
+# Bytes of a flag that are worth looking at, and words of a meta command: an opaque may have 32 bytes, and memcached
+# itself takes no more than 20 words. All of it stays within the shortest `limits.line`.
 _LONGEST_FLAG = 64
+_MOST_TOKENS = 24
 # For verbs that aren't answered by one line.
 NO_REPLY = re.compile(rb"(?!)")
 _CONDITIONAL = one_of(b"STORED", b"NOT_STORED")
@@ -150,7 +152,7 @@ class TextRules:
         """Only their outer form: what a key means depends on the flags, and so does what must be granted on it."""
         key = b"(" + grammar.KEY + b")"
         flag = b" " + grammar.KEY_BYTE + b"{1,%d}+" % _LONGEST_FLAG
-        most = self.limits.tokens - 2
+        most = min(self.limits.tokens, _MOST_TOKENS) - 2
         self._add(b"(m[gda]) %s((?:%s){0,%d})\r\n" % (key, flag, most), Form("meta", ""))
         length = b"(" + grammar.decimal_at_most(grammar.LARGEST_LENGTH) + b")"
         self._add(b"(ms) %s %s((?:%s){0,%d})\r\n" % (key, length, flag, most - 1), Form("meta", ""))

@@ -48,6 +48,9 @@ class Events:
     def link_failed(self, protocol: str, reason: str, wait: float) -> None:
         self._sender.send_nowait(("failed", reason, wait))
 
+    def no_place(self, protocol: str, most: int) -> None:
+        self._sender.send_nowait(("no place", protocol, most))
+
     async def next(self) -> tuple[str, str, float]:
         return await self.news.receive()
 
@@ -322,23 +325,26 @@ async def test_links_of_their_own_are_bounded_and_their_places_come_back(clock: 
             for _ in range(PRIVATE_LINKS):
                 pool.open_private(got.append)
             assert got == [], "it takes its time"
-            pool.open_private(got.append)
-            assert got == [None], "one too many is told at once"
-            got.clear()
             while len(got) < PRIVATE_LINKS:
                 await wait_all_tasks_blocked()
             assert all(link is not None and link.single_use for link in got)
             assert len(pool.links) == 1, "they are not shared"
             first = got[0]
             assert first is not None
-            first.close("done")
-            await wait_all_tasks_blocked()
-            got.clear()
             pool.open_private(got.append)
             await wait_all_tasks_blocked()
-            assert len(got) == 1
-            assert got[0] is not None
+            assert len(got) == PRIVATE_LINKS, "one too many waits for a place"
+            first.close("done")
+            while len(got) == PRIVATE_LINKS:
+                await wait_all_tasks_blocked()
+            assert got[-1] is not None
             assert events.nothing_more()
+            pool.open_private(got.append)
+            await wait_all_tasks_blocked()
+            clock.jump(TIMEOUT)
+            await wait_all_tasks_blocked()
+            assert got[-1] is None, "but not for ever"
+            assert await events.next() == ("no place", "text", PRIVATE_LINKS)
         outer.cancel_scope.cancel()
 
 

@@ -17,6 +17,7 @@ from tests.unit.relay.harness import (
     Client,
     Play,
     Store,
+    tcp_pair,
     value_block,
 )
 
@@ -299,3 +300,25 @@ def test_the_kernel_buffer_of_a_socket_pair_is_smaller_than_what_these_tests_sen
     with mine, theirs:
         mine.setblocking(False)
         assert mine.send(b"x" * (4 << 20)) < 2 << 20
+
+
+def test_a_client_that_reads_slowly_but_steadily_is_not_stalled(play: Play) -> None:
+    """Its socket is writable again only once a large part of what the kernel holds for it is gone."""
+    upstream = play.upstream()
+    store = Store(upstream, BIG)
+    mine, theirs = tcp_pair()
+    # What its own kernel holds for it is not seen from here.
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    client = play.client(pair=(mine, theirs))
+    client.push(b"".join(b"get %s\r\n" % key for key in list(BIG)[:12]))
+    while store.serve() or not play.quiet():
+        play.run()
+    assert play.relay.held, "the kernel took it all"
+    heard = 0
+    for _ in range(20):
+        heard += len(client.receive(100_000))
+        play.sweep(STALL * 0.9)
+        assert play.end(client) is None, f"closed after it had read {heard} bytes"
+    play.sweep(STALL * 0.9)
+    play.sweep(STALL * 0.9)
+    assert play.end(client) == "takes no replies"

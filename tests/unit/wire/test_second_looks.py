@@ -26,7 +26,7 @@ def test_a_pattern_that_matches_too_much_lets_no_unfinished_line_through(line):
 def test_a_piece_of_a_retrieval_is_vetted_again():
     cut = CutRetrieval(text_rules((("read", ("app:*",)),)), Collector(), b"get", [b"app:a", b"x:b"], 0)
     outcome = cut.next_piece(10)
-    assert isinstance(outcome, Refusal) and outcome.close and not cut.keys
+    assert isinstance(outcome, Refusal) and outcome.close and cut.finished
 
 
 def test_a_storage_command_that_nothing_is_wrong_with_is_refused_all_the_same():
