@@ -36,7 +36,7 @@ class OneAtATime:
         self._parser = parser
         self._sink = sink
         # Something followed the last frame in the receive that it came in, or while its reply was owed. The session
-        # says so too: of replies that wait to be sent, and behind a link of its own, while whose reply it reads nothing.
+        # says so too: of replies that wait to be sent, and behind a link of its own, where it reads nothing meanwhile.
         self.followed = False
         # The frame was refused, and answered, before the end of its data block had come: an honest client may have gone
         # on by the time that it does.

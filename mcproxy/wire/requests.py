@@ -14,7 +14,6 @@ from mcproxy.wire import grammar
 # A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
 STREAM_FROM = 16 * 1024
 LONGEST_REPLY_LINE = 2048
-OUT_OF_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
 
 
 def one_of(*lines: bytes) -> "re.Pattern[bytes]":
