@@ -8,8 +8,8 @@ import re
 import pytest
 
 from mcproxy.wire import grammar
-from mcproxy.wire.requests import LineRequest, OutOfStep, Request
-from mcproxy.wire.retrieval import Retrieval
+from mcproxy.wire.requests import LineRequest, Local, OutOfStep, Request, expect_more
+from mcproxy.wire.retrieval import Piece, Retrieval
 from tests.unit.wire.driving import Collector, Link
 from tests.unit.wire.granting import text
 from tests.unit.wire.test_retrieval_replies import LARGE, LARGE_REPLY, asking
@@ -63,6 +63,11 @@ def request_for(frame: bytes) -> Request:
         (b"stats\r\n", "stats", 1, 0),
         (b"stats items\r\n", "inspect", 1, 0),
         (b"mn\r\n", "other", 1, 0),
+        (b"mg a v\r\n", "read", 1, 1),
+        (b"ms a 1\r\nx\r\n", "write", 1, 0),
+        (b"md a\r\n", "delete", 1, 0),
+        (b"ma a v\r\n", "counter", 1, 0),
+        (b"me a\r\n", "inspect", 1, 0),
     ],
 )
 def test_what_a_request_counts_as(frame, count, cost, lookups):
@@ -92,3 +97,27 @@ def test_a_large_value_of_a_piece_that_breaks_off_ends_the_connection():
     link.close("gone")
     assert sink.was_cut_short
     assert LARGE_REPLY.startswith(sink.received)
+
+
+def test_a_line_that_is_not_whole_is_waited_for_up_to_a_bound():
+    expect_more(b"!\n" + b"x" * 2048, 2)
+    for data in (b"!\n" + b"x" * 2049, b"!\n" + b"x\n"):
+        with pytest.raises(OutOfStep):
+            expect_more(data, 2)
+
+
+def test_a_large_value_may_begin_anywhere_in_what_came():
+    """Behind the replies before it; and where it goes on is up to the link as well."""
+    (request,) = asking(b"get b\r\n")(sink := Collector())
+    taken = request.take(b"!!" + LARGE_REPLY[:200], 2)
+    assert (taken, sink.received) == (202, LARGE_REPLY[:200])
+    assert request.take(b"!!" + LARGE_REPLY[200:300], 2) == 102
+    assert sink.received == LARGE_REPLY[:300]
+    assert request.take(b"!!" + LARGE_REPLY[300:], 2) == len(LARGE_REPLY) - 298
+    assert (request.done, sink.received) == (True, LARGE_REPLY)
+
+
+def test_only_the_proxys_own_reply_needs_nothing_from_upstream():
+    assert [kind for kind in (Request, LineRequest, Retrieval, Piece, Local) if kind.local] == [Local]
+    own = Local(Collector(), b"x\r\n")
+    assert (own.upstream, own.count, own.cost, own.lookups) == (b"", "", 1, 0)

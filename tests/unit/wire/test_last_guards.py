@@ -42,3 +42,4 @@ def test_a_piece_that_is_not_matched_does_not_go_up(pattern):
     keys = b" ".join(b"a%d" % number for number in range(150))
     outcome = play_every_way(with_match(pattern), b"get " + keys + b"\r\nmn\r\n", splits=[1, 5, 100])
     assert (outcome.upstream, outcome.received, outcome.end) == (b"", b"ERROR\r\n", "closed")
+    assert outcome.refusals == [("malformed", "")]

@@ -120,7 +120,9 @@ LONGER = "a value that is longer than its length"
         (b"get a\r\n", b"VALUE  a 0 1\r\nx\r\nEND\r\n", IMPOSSIBLE),
         (b"get a\r\n", b"VALUE a 0 1\nx\r\nEND\r\n", IMPOSSIBLE),
         (b"get a\r\n", b"VALUE a 0 1\r\nxy\r\nEND\r\n", LONGER),
+        (b"get a\r\n", b"VALUE a 0 1\r\nxX\r\nEND\r\n", LONGER),
         (b"get a\r\n", b"VALUE a 0 2\r\nx\r\nEND\r\n", LONGER),
+        (b"get a\r\n", value(b"a", b"x") + b"XX\r\nEND\r\n", IMPOSSIBLE),
         (b"get a\r\n", b"VALUE a 0 0\r\n\n\nEND\r\n", LONGER),
         (b"get a\r\n", b"END\n", IMPOSSIBLE),
         (b"get a\r\n", b"END \r\n", IMPOSSIBLE),
@@ -264,6 +266,35 @@ def test_a_large_value_longer_than_its_length(end):
         was_streamed = bool(positions) and positions[0] <= at + 1
         assert reading.was_cut_short is was_streamed
         assert was_streamed or reading.received == ERROR
+
+
+def test_a_large_value_comes_once():
+    """Its key was answered when its first part was passed on."""
+    for again in (LARGE_REPLY, value(b"b", b"x") + b"END\r\n"):
+        reply = LARGE_REPLY.removesuffix(b"END\r\n") + again
+        for positions in ([], [100], [len(LARGE)]):
+            assert read(asking(b"get b\r\n"), reply, positions).lost == FOREIGN, positions
+
+
+def test_values_of_a_line_that_is_not_answered_whole_are_no_hits():
+    reading = read(asking(b"get a\r\nget a b\r\n"), value(b"a", b"x") + b"END\r\n" + value(b"a", b"x") + b"!\r\n")
+    assert (reading.lost, reading.hits) == (IMPOSSIBLE, 1)
+    assert reading.received == value(b"a", b"x") + b"END\r\n" + ERROR
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize(("size", "passed_on"), [(0, False), (STREAM_FROM, False), (STREAM_FROM + 1, True)])
+def test_the_first_values_of_a_line_are_kept_until_they_are_many(answered, size, passed_on):
+    """While they are kept, a link that is lost costs the client one error, and nothing that looks like a hit."""
+    block = value(b"a", b"x" * max(size - len(b"VALUE a 0 16384\r\n\r\n"), 0))
+    assert not size or len(block) == size
+    before = (value(b"c", b"y" * 9000) + b"END\r\n") * answered
+    sink, link = Collector(), Link()
+    link.waiting.extend(asking(b"get c\r\n" * answered + b"get a b\r\n")(sink))
+    link.receive(before + block)
+    assert sink.received == before + (block if passed_on else b"")
+    link.close("gone")
+    assert sink.received == before + (block if passed_on else b"") + ERROR
 
 
 def test_a_large_value_of_a_foreign_key_is_not_begun():
