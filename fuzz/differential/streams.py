@@ -76,8 +76,9 @@ class Generator:
         leaves = choose.choices(("half-close", "late half-close", "away"), (48, 50, 2))[0]
         if leaves == "half-close" and choose.random() < 0.05:
             last = flights[-1]
+            # A damaged frame may have no bytes left.
             last[choose.randrange(len(last)) :] = [
-                part[: choose.randrange(len(part))] for part in choose.sample(last, 1)
+                part[: choose.randrange(len(part) or 1)] for part in choose.sample(last, 1)
             ]
             leaves, damaged = "truncated", True
         cells["end of a connection", leaves] += 1
