@@ -306,3 +306,17 @@ def test_the_rest_of_a_large_value_may_begin_anywhere():
     assert made.take(b"before" + reply[5000:] + b"after", 6) == 6 + len(reply) - 5000
     assert made.done
     assert sink.received == success(packets.GET, opaque=CLIENTS, value=LARGE)
+
+
+@pytest.mark.parametrize("length", [0, 1, 1023, 1024])
+def test_the_text_of_an_error_has_any_length_up_to_a_bound(length):
+    reply = response(packets.SET, OURS, 5, value=b"x" * length)
+    assert read(asking(packets.SET), reply).lost == ""
+    assert read(asking(packets.SET), response(packets.SET, OURS, 5, value=b"x" * 1025)).lost == IMPOSSIBLE
+
+
+def test_the_size_of_values_is_learnt():
+    sink = Collector()
+    made = asking(packets.GET)(sink)[0]
+    made.take(success(packets.GET, value=b"v" * 100), 0)
+    assert 100 <= sink.largest_value <= 104

@@ -208,3 +208,10 @@ def test_the_bound_is_configurable():
     longer = text(digest_overlong_keys=True, limits=WireLimits(overlong_key=2000))
     assert play(longer, b"get " + b"k" * 2000 + b"\r\n").upstream == b"get " + name(b"k" * 2000) + b"\r\n"
     assert play(longer, b"get " + b"k" * 2001 + b"\r\n").received == BAD_FORMAT
+
+
+@pytest.mark.parametrize(
+    "verb", [b"set", b"cas", b"ms", b"incr", b"delete", b"touch", b"mg", b"md", b"ma", b"me", b"get"]
+)
+def test_a_verb_alone_has_no_key_to_shorten(verb):
+    assert play_every_way(DIGEST, verb + b"\r\n") == play_every_way(text(), verb + b"\r\n")

@@ -24,7 +24,7 @@ def test_a_pattern_that_matches_too_much_lets_no_unfinished_line_through(line):
 
 
 def test_a_piece_of_a_retrieval_is_vetted_again():
-    cut = CutRetrieval(text_rules((("read", ("app:*",)),)), Collector(), b"get", [b"app:a", b"x:b"], 0)
+    cut = CutRetrieval(text_rules((("read", ("app:*",)),)), Collector(), b"get", [b"app:a", b"x:b"] * 100, 0)
     outcome = cut.next_piece(10)
     assert isinstance(outcome, Refusal) and outcome.close and cut.finished
 
