@@ -1,5 +1,7 @@
 """The tokens of the canonical grammar: exactly what they name, nothing beside it."""
 
+import base64
+import binascii
 import random
 import re
 
@@ -143,6 +145,30 @@ def test_base64_of_a_key(token, key):
 )
 def test_what_is_no_base64_of_a_key(token):
     assert grammar.decode_key(token) is None
+
+
+def reference(token: bytes) -> bytes | None:
+    """The same, by the standard library: what it decodes strictly and encodes to the same characters."""
+    try:
+        key = base64.b64decode(token, validate=True)
+    except binascii.Error:
+        return None
+    sound = base64.b64encode(key) == token and len(key) > 0 and all(byte > 0x20 and byte != 0x7F for byte in key)
+    return key if sound else None
+
+
+@pytest.mark.parametrize("token", [b"Zm9v", b"Zm8=", b"Zg==", b"Zm9vZm9v", b"Zm9vZm8=", b"Zm9vZg==", b"/+//"])
+def test_base64_whatever_stands_in_any_place(token):
+    for at in range(len(token)):
+        for byte in range(256):
+            changed = token[:at] + bytes([byte]) + token[at + 1 :]
+            assert grammar.decode_key(changed) == reference(changed), changed
+
+
+def test_the_longest_base64_key():
+    assert grammar.decode_key(b"QUFB" * 62) == b"A" * 186
+    assert grammar.decode_key(b"QUFB" * 61 + b"QUE=") == b"A" * 185
+    assert grammar.decode_key(b"QUFB" * 63) is None
 
 
 def test_bytes_of_a_key():

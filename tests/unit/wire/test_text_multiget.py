@@ -181,3 +181,29 @@ def test_a_long_get_and_touch_needs_both_classes():
         outcome = play_every_way(both, b"gat " + exptime + b" " + keys + b"\r\n", splits=[4, 5, 700])
         assert (outcome.upstream, outcome.received) == (b"", b"CLIENT_ERROR invalid exptime argument\r\n")
     assert play(both, b"gat -77 " + keys + b"\r\n").upstream.startswith(b"gat -1 app:0 ")
+
+
+@pytest.mark.parametrize("verb", [b"get", b"gets", b"gat 60", b"gats 60"])
+def test_where_a_line_becomes_too_long(verb):
+    for length in (2047, 2048, 2049):
+        words = [verb, *[b"k" * 200] * 9]
+        words.append(b"k" * (length - len(b" ".join(words)) - 3))
+        line = b" ".join(words) + b"\r\n"
+        assert len(line) == length
+        lines = play(text(), line).upstream.splitlines(keepends=True)
+        assert (lines == [line]) is (length <= 2048), f"{length} bytes"
+        assert max(map(len, lines)) <= 2048
+
+
+@pytest.mark.parametrize("verb", [b"get", b"gets", b"gat 60", b"gats 60"])
+def test_nine_of_the_longest_keys_are_cut(verb):
+    line = verb + b" " + b" ".join([b"k" * 250] * 9) + b"\r\n"
+    assert max(map(len, play(text(), line).upstream.splitlines(keepends=True))) <= 2048
+
+
+@pytest.mark.parametrize(("count", "pieces"), [(99, 1), (100, 1), (101, 2), (200, 2), (201, 3)])
+def test_a_hundred_keys_share_a_line(count, pieces):
+    for verb in (b"get", b"gats 60"):
+        upstream = play(text(), verb + b" k" * count + b"\r\n").upstream
+        assert upstream.count(b"\n") == pieces
+        assert max(line.count(b" k") for line in upstream.splitlines()) == min(count, 100)
