@@ -97,7 +97,7 @@ def test_a_time_has_one_spelling(written, sent):
 
 
 @pytest.mark.parametrize(
-    "other", [b"", b"-", b"--1", b"-1x", b"-1\n", b"+1", b"1x", b"0x1", b"- 1", b"1.5", b"0-", b"-x"]
+    "other", [b"", b"-", b"--1", b"-1x", b"-1\n", b"+1", b"1x", b"0x1", b"- 1", b"1.5", b"0-", b"-x", b"0/1", b"0:1"]
 )
 def test_what_is_no_number_stays_as_it_is(other):
     assert grammar.plain_exptime(other) == other
@@ -113,6 +113,7 @@ def test_a_number_has_no_leading_zeros():
         b"100",
     ]
     assert grammar.plain_number(b"-1") == b"-1"
+    assert [grammar.plain_number(b"0%d" % digit) for digit in range(10)] == [b"%d" % digit for digit in range(10)]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,14 @@ def test_base64_whatever_stands_in_any_place(token):
         for byte in range(256):
             changed = token[:at] + bytes([byte]) + token[at + 1 :]
             assert grammar.decode_key(changed) == reference(changed), changed
+
+
+@pytest.mark.parametrize("length", range(1, 14))
+def test_base64_of_any_length(length):
+    for padding in (b"", b"=", b"=="):
+        for last in (b"", b"A", b"Q", b"E", b"8"):
+            token = b"Zm9vZm9vZm9vZm8"[:length] + last + padding
+            assert grammar.decode_key(token) == reference(token), token
 
 
 def test_the_longest_base64_key():
