@@ -250,6 +250,12 @@ class Session(Downstream):
             # Nobody else waits for it, so it need not be read faster than the client reads.
             self._private_link.pause(self._output.queued > self._buffer)
 
+    def _gone(self, events: int) -> None:
+        super()._gone(events)
+        if self._private_link is not None:
+            # Nobody takes its reply any more: it must not wait for that, and memcached's crawler with it.
+            self._private_link.close(CLIENT_LEFT)
+
     def _leave(self) -> None:
         super()._leave()
         link, self._private_link = self._private_link, None

@@ -135,3 +135,15 @@ def test_one_that_left_before_its_link_was_open(play: Play) -> None:
     play.run()
     assert private.link.closed
     private.ask(b"")
+
+
+def test_a_client_that_hangs_up_in_mid_dump_having_read_all_that_came_ends_the_link(play: Play) -> None:
+    """A unix socket says no more than that it was hung up, and memcached's crawler waits for the link."""
+    client, private = dumping(play)
+    while client.receive(1 << 16):
+        pass
+    client.close()
+    play.run()
+    assert private.link.closed
+    play.sweep(0.3)
+    assert play.end(client) is not None
