@@ -12,7 +12,8 @@ from mcproxy.relay.output import Output
 from mcproxy.relay.poller import READ, Relay
 from mcproxy.relay.secured import RECEIVE_SIZE, Connection, Secured, socket_of
 
-# A frame that comes in, however steadily, has to be whole after so many stall_timeouts.
+# A frame that comes in, however steadily, has to be whole after so many stall_timeouts; and so long after its socket
+# was last writable, a client that reads has to have read enough for it to be so again.
 FRAME_STALLS = 10
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLERR | select.EPOLLHUP
@@ -39,6 +40,8 @@ class Downstream:
         self._to_flush = False
         # Bytes that the kernel still had to deliver when that was last asked.
         self._undelivered = 0
+        # When that had last become less. Not stalled_since: that says who is to blame for memory running out.
+        self._took = 0.0
         self._events = READ
         self._paused = False
         # Is on the relay's list of those that can go on.
@@ -234,8 +237,10 @@ class Downstream:
         stalled = now - self.stalled_since
         if self._output.queued:
             if self._takes_some():
-                self.stalled_since = now
-            elif stalled > limits.stall_timeout:
+                self._took = now
+            slow = now - max(self.stalled_since, self._took)
+            # Not for ever: who takes a few bytes now and then would keep a buffer full with next to no effort.
+            if slow > limits.stall_timeout or stalled > FRAME_STALLS * limits.stall_timeout:
                 self.close("takes no replies")
         elif (self._input.kept or self._input.to_swallow) and not self._paused:
             if now - self._active > limits.stall_timeout or stalled > FRAME_STALLS * limits.stall_timeout:

@@ -134,7 +134,7 @@ def test_an_honest_reader_gets_large_values_after_small_ones_too(small_play: Pla
     for _ in range(10_000):
         play.run()
         store.serve()
-        heard += len(client.receive(100_000))
+        heard += len(client.receive(300_000))
         if heard >= wanted or play.end(client) is not None:
             break
     assert play.end(client) is None, f"cut off after {heard} of {wanted} bytes: {play.end(client)}"
@@ -315,10 +315,28 @@ def test_a_client_that_reads_slowly_but_steadily_is_not_stalled(play: Play) -> N
         play.run()
     assert play.relay.held, "the kernel took it all"
     heard = 0
-    for _ in range(20):
-        heard += len(client.receive(100_000))
+    for _ in range(10):
+        heard += len(client.receive(300_000))
         play.sweep(STALL * 0.9)
         assert play.end(client) is None, f"closed after it had read {heard} bytes"
     play.sweep(STALL * 0.9)
     play.sweep(STALL * 0.9)
+    assert play.end(client) == "takes no replies"
+
+
+def test_a_client_that_reads_next_to_nothing_is_not_spared_for_it(play: Play) -> None:
+    """Neither for ever, nor when memory runs out: it is still who has kept most for longest."""
+    upstream = play.upstream()
+    store = Store(upstream, BIG)
+    mine, theirs = tcp_pair()
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+    client = play.client(pair=(mine, theirs))
+    client.push(b"".join(b"get %s\r\n" % key for key in list(BIG)[:12]))
+    while store.serve() or not play.quiet():
+        play.run()
+    since = client.session.stalled_since
+    for _ in range(20):
+        client.receive(3000)
+        play.sweep(STALL * 0.9)
+        assert client.session.stalled_since == since
     assert play.end(client) == "takes no replies"
