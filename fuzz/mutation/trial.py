@@ -88,7 +88,7 @@ def _pass(tests: list[str]) -> bool:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    with open(os.devnull, "wb") as nothing:
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
         for descriptor in (1, 2):
             os.dup2(nothing.fileno(), descriptor)
         yield
