@@ -5,25 +5,28 @@ import select
 import socket
 import sys
 import termios
+from typing import Final
 
 from mcproxy.relay.input import Input
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.output import Output
-from mcproxy.relay.poller import READ, Relay
+from mcproxy.relay.poller import READ, Handler, Relay
 from mcproxy.relay.secured import RECEIVE_SIZE, Connection, Secured, socket_of
+from mcproxy.wire.requests import Sink
 
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts; and so long after its socket
 # was last writable, a client that reads has to have read enough for it to be so again.
-FRAME_STALLS = 10
-WRITE = select.EPOLLOUT
-GONE = select.EPOLLERR | select.EPOLLHUP
+FRAME_STALLS: Final = 10
+WRITE: Final = select.EPOLLOUT
+GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
 
-class Downstream:
+class Downstream(Handler, Sink):
     """Reads only while the session can go on (`_paused` says that it can't), and bounds what it keeps."""
 
     def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits) -> None:
-        self.held = 0
+        Handler.__init__(self, relay.now)
+        self.largest_value = 0
         self.closed = False
         # Answers that are still to come, counted down by the link.
         self.in_flight = 0
@@ -34,7 +37,7 @@ class Downstream:
         self._descriptor = self._socket.fileno()
         self._limits = limits
         self._secured = connection if isinstance(connection, Secured) else None
-        self._receive = connection.receive if isinstance(connection, Secured) else connection.recv
+        self._recv = self._socket.recv
         self._input = Input()
         self._output = Output(connection)
         self._to_flush = False
@@ -54,8 +57,6 @@ class Downstream:
         # The client has closed both ways. What it sent before is still taken, as memcached would.
         self._hung_up = False
         self._active = relay.now
-        # Since when the client has taken nothing of what is queued for it, or left a frame unfinished.
-        self.stalled_since = relay.now
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data`, and keep the rest."""
@@ -100,8 +101,9 @@ class Downstream:
             else:
                 self._listen()
             return
+        secured = self._secured
         try:
-            data = self._receive(RECEIVE_SIZE)
+            data = self._recv(RECEIVE_SIZE) if secured is None else secured.receive(RECEIVE_SIZE)
         except BlockingIOError:
             return
         except OSError:
@@ -125,8 +127,9 @@ class Downstream:
 
     def _discard(self) -> None:
         """Read, and look at nothing but whether it is the end."""
+        secured = self._secured
         try:
-            data = self._receive(RECEIVE_SIZE)
+            data = self._recv(RECEIVE_SIZE) if secured is None else secured.receive(RECEIVE_SIZE)
         except BlockingIOError:
             return
         except OSError:

@@ -1,34 +1,22 @@
-"""What a session needs of others: a parser, links, limits, and somebody to tell."""
+"""What a session needs of others: links, limits, and somebody to tell."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mcproxy.relay.secured import Connection
-from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
-from mcproxy.wire.requests import Request
+from mcproxy.wire.outcome import Refusal
 
 if TYPE_CHECKING:
-    from mcproxy.relay.link import Link
+    from mcproxy.relay.link import Link, SharedLinks
     from mcproxy.relay.session import Session
-
-
-class Parser(Protocol):
-    """wire.text.TextParser or wire.binary.BinaryParser."""
-
-    end: int
-    needed: int
-    until_newline: bool
-    cutting: bool
-
-    def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending | LogInAgain: ...
 
 
 class Links(Protocol):
     """Where a session gets its links from: relay.pool.Pool."""
 
-    def choose(self) -> "Link | None":
-        """A shared link in service, or None."""
+    shared: "SharedLinks"
+    """Those in service."""
 
     def open_private(self, ready: "Callable[[Link | None], None]") -> None:
         """Open a link for one request; `ready` is called with it, or with None if that failed."""

@@ -4,21 +4,26 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
-from mcproxy.relay.poller import READ, Relay, Resumable
+from mcproxy.relay.poller import READ, Handler, Relay
+from mcproxy.wire.gathered import Gathered
 from mcproxy.wire.requests import OutOfStep, Request
+from mcproxy.wire.retrieval import Get
 
 # More would make every receive map, shrink and unmap a bytes object: three system calls.
-RECEIVE_SIZE = 64 * 1024
+RECEIVE_SIZE: Final = 64 * 1024
 # A link with more unsent bytes takes no more requests.
-UNSENT_LIMIT = 2 * 1024 * 1024
+UNSENT_LIMIT: Final = 2 * 1024 * 1024
 # A link with more requests in flight is passed over for another, where there is one.
-LONG_QUEUE = 128
-LOST = b"upstream connection lost"
-TIMED_OUT = b"upstream timed out"
+LONG_QUEUE: Final = 128
+# Gets of a client that has seen larger values go up alone: memcached pins all items of a line while it sends them.
+GATHERED_VALUE: Final = 16 * 1024
+LOST: Final = b"upstream connection lost"
+TIMED_OUT: Final = b"upstream timed out"
 
 
-class Link:
+class Link(Handler):
     """One upstream connection in service. `on_lost` is told the reason when it ends; `timeout` in seconds.
 
     The requests in flight stand in `waiting`, the oldest first. Any byte that the oldest cannot have as its reply, and
@@ -26,8 +31,7 @@ class Link:
     """
 
     def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
-        self.held = 0
-        self.stalled_since = relay.now
+        super().__init__(relay.now)
         self.waiting: deque[Request] = deque()
         self.unsent = 0
         # How many of `waiting` upstream can have seen: what comes before a request was sent is not its reply.
@@ -41,7 +45,11 @@ class Link:
         self._descriptor = connection.fileno()
         self._timeout = timeout
         self._on_lost = on_lost
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[Request] = []
+        # The last of them, if others may still join it.
+        self._newest: Get | Gathered | None = None
+        # What the socket did not take.
+        self._rest = b""
         self._to_flush = False
         self._blocked = False
         # Is not read, because the client whose link this is doesn't read.
@@ -50,26 +58,44 @@ class Link:
         # When a reply last came, or the first request began to wait.
         self._progress = 0.0
         # Sessions that wait until there is less unsent.
-        self._stalled: list[Resumable] = []
+        self._stalled: list[Handler] = []
         relay.register(self._descriptor, self, READ)
 
     def submit(self, request: Request) -> None:
         """Send a request at the end of the turn."""
+        if isinstance(request, Get) and request.sink.largest_value <= GATHERED_VALUE:
+            if self._joins(request):
+                return
+            self._newest = request
+        else:
+            self._newest = None
         if request.local:
             self.waiting.append(request)
             return
-        data = request.upstream
-        if request.releases:
-            request.upstream = b""
         if not self.waiting:
             self._progress = self._relay.now
         self.waiting.append(request)
-        self._outgoing.append(data)
-        self.unsent += len(data)
+        self._outgoing.append(request)
+        self.unsent += len(request.upstream)
         self._counts[request.count] += request.cost
         if not self._to_flush:
             self._to_flush = True
             self._relay.links_to_flush.append(self)
+
+    def _joins(self, request: Get) -> bool:
+        """Whether the newest request, which was not sent yet, takes a get in."""
+        group = self._newest
+        if group is None:
+            return False
+        if not isinstance(group, Gathered):
+            group = Gathered(group)
+        if not group.add(request):
+            return False
+        if group is not self._newest:
+            self.waiting[-1] = self._outgoing[-1] = self._newest = group
+        self.unsent += len(request.upstream)
+        self._counts[request.count] += request.cost
+        return True
 
     def on_events(self, events: int) -> None:
         """Read, or write what could not be written."""
@@ -85,9 +111,14 @@ class Link:
     def flush(self) -> None:
         """Send what was submitted, in one call."""
         self._to_flush = False
-        if self.closed or self._blocked or not self._outgoing:
+        if self.closed or self._blocked or not (self._outgoing or self._rest):
             return
-        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+        self._newest = None
+        pieces = [request.to_send() for request in self._outgoing]
+        self._outgoing.clear()
+        if self._rest:
+            pieces.insert(0, self._rest)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
             sent = self._connection.send(data)
         except BlockingIOError:
@@ -96,14 +127,14 @@ class Link:
             self.close(f"upstream: {error.strerror}")
             return
         self._relay.traffic.upstream_sent += sent
-        self.unsent -= sent
+        self.unsent = len(data) - sent
         self._answerable = len(self.waiting)
-        if sent == len(data):
-            self._outgoing.clear()
-        else:
-            self._outgoing = [data[sent:]]
+        if self.unsent:
+            self._rest = data[sent:]
             self._blocked = True
             self._listen()
+        elif self._rest:
+            self._rest = b""
         if self._stalled and self.unsent < UNSENT_LIMIT:
             self._relay.ready.extend(self._stalled)
             self._stalled = []
@@ -143,9 +174,7 @@ class Link:
                 if request.lookups:
                     traffic.lookups += request.lookups
                     traffic.hits += request.hits
-                sink = request.sink
-                sink.in_flight -= request.cost
-                sink.finished(request)
+                request.finish()
                 if self.closed:
                     return
             if position < size and answerable <= 0:
@@ -201,14 +230,30 @@ class Link:
         waiting, self.waiting = self.waiting, deque()
         for request in waiting:
             request.fail(answer)
-            request.sink.in_flight -= request.cost
-            request.sink.finished(request)
+            request.finish()
         self._relay.ready.extend(self._stalled)
         self._on_lost(reason)
 
-    def wake_when_sent(self, session: Resumable) -> None:
+    def wake_when_sent(self, session: Handler) -> None:
         """Resume a session once there is less unsent."""
         self._stalled.append(session)
+
+
+class SharedLinks:
+    """The links of one pool that are in service."""
+
+    def __init__(self) -> None:
+        self.links: list[Link] = []
+
+    def choose(self) -> Link | None:
+        """One of them, or None. The first one, so that much goes up in one send, unless it has a long queue."""
+        links = self.links
+        if not links:
+            return None
+        first = links[0]
+        if len(first.waiting) < LONG_QUEUE or len(links) == 1:
+            return first
+        return min(links, key=lambda link: len(link.waiting))
 
 
 class BinaryLink(Link):

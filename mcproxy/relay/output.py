@@ -1,25 +1,26 @@
 """What goes down to one client: written at once where the socket takes it, kept and counted where it doesn't."""
 
 from collections import deque
+from typing import Final
 
 from mcproxy.relay.secured import Connection, Secured, socket_of
 
 # Kept pieces are joined up to this many bytes for one call.
-_JOIN = 64 * 1024
+_JOIN: Final = 64 * 1024
 # Bytes written to one client before others get their turn.
-_AT_ONCE = 1024 * 1024
+_AT_ONCE: Final = 1024 * 1024
 
 
 class Output:
     """The bytes on their way to one client. `queued` are those that its socket did not take yet."""
 
-    __slots__ = ("_encrypt", "_kept", "_offset", "_send", "pieces", "queued")
+    __slots__ = ("_kept", "_offset", "_secured", "_send", "pieces", "queued")
 
     def __init__(self, connection: Connection) -> None:
         self.pieces: list[bytes] = []
         self.queued = 0
         self._send = socket_of(connection).send
-        self._encrypt = connection.encrypt if isinstance(connection, Secured) else None
+        self._secured = connection if isinstance(connection, Secured) else None
         self._kept: deque[bytes] = deque()
         # How much of the first kept piece was sent.
         self._offset = 0
@@ -30,8 +31,8 @@ class Output:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         size = len(data)
-        if self._encrypt is not None:
-            data = self._encrypt(data)
+        if self._secured is not None:
+            data = self._secured.encrypt(data)
         if self._kept:
             self._kept.append(data)
             self.queued += len(data)

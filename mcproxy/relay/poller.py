@@ -12,60 +12,62 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final
 
 import trio
 
+from mcproxy.compiling import mypyc_attr
 from mcproxy.relay.traffic import Traffic
 
 # Seconds until the turn goes back to trio, however much there is to do; and while others (a login, say) need it.
-TURN = 0.002
-SHORT_TURN = 0.0005
+TURN: Final = 0.002
+SHORT_TURN: Final = 0.0005
 # Seconds to wait for more, after activity.
-LINGER = 0.001
+LINGER: Final = 0.001
 # Seconds between two looks for what has timed out.
-SWEEP_INTERVAL = 0.25
-_EVENTS_AT_ONCE = 512
-READ = select.EPOLLIN
+SWEEP_INTERVAL: Final = 0.25
+_EVENTS_AT_ONCE: Final = 512
+READ: Final = select.EPOLLIN
 # Why everything is closed at last.
-STOPPED = "the proxy ends"
+STOPPED: Final = "the proxy ends"
 # Why somebody is closed when all together keep more than total_buffer.
-OVER_BUDGET = "total_buffer exceeded"
+OVER_BUDGET: Final = "total_buffer exceeded"
 
 
-class Handler(Protocol):
-    """A descriptor in the epoll."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Handler:
+    """A descriptor in the epoll.
 
-    held: int
-    """Bytes that it keeps in memory."""
-    stalled_since: float
-    """When it last got on with what it keeps, in seconds of the monotonic clock."""
+    It keeps `held` bytes in memory, and last got on with them at `stalled_since`, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.held = 0
+        self.stalled_since = now
 
     def readable(self) -> None:
         """There is something to read, and nothing else."""
+        raise NotImplementedError
 
     def on_events(self, events: int) -> None:
         """Act on any other event mask of epoll's."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Send, at the end of the turn, what it asked to be sent by standing on one of the relay's lists."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Go on without an event, having stood on the relay's `ready` list."""
+        raise NotImplementedError
 
     def sweep(self, now: float) -> None:
         """End what has timed out at `now`, in seconds of the monotonic clock."""
+        raise NotImplementedError
 
     def close(self, reason: str) -> None:
         """Give the descriptor up."""
-
-
-class Flushable(Handler, Protocol):
-    """Something with bytes to send at the end of the turn."""
-
-    def flush(self) -> None:
-        """Send them."""
-
-
-class Resumable(Handler, Protocol):
-    """Something that can go on without an event."""
-
-    def resume(self) -> None:
-        """Go on."""
+        raise NotImplementedError
 
 
 class Relay:
@@ -84,9 +86,9 @@ class Relay:
         self.traffic = Traffic()
         self.handlers: dict[int, Handler] = {}
         # To be sent at the end of the turn: requests first, so that upstream works while replies are written.
-        self.links_to_flush: list[Flushable] = []
-        self.sessions_to_flush: list[Flushable] = []
-        self.ready: deque[Resumable] = deque()
+        self.links_to_flush: list[Handler] = []
+        self.sessions_to_flush: list[Handler] = []
+        self.ready: deque[Handler] = deque()
         self.held = 0
         self._total_buffer = total_buffer
         self._largest_value = largest_value

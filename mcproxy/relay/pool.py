@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from mcproxy.relay.link import LONG_QUEUE, BinaryLink, Link
+from mcproxy.relay.link import BinaryLink, Link, SharedLinks
 from mcproxy.relay.poller import Relay
 from mcproxy.wire import binary_operations as operations
 
@@ -52,7 +52,8 @@ class Pool:
         observer: UpstreamObserver,
     ) -> None:
         self.protocol = protocol
-        self.links: list[Link] = []
+        self.shared = SharedLinks()
+        self.links = self.shared.links
         self.first_link = trio.Event()
         self._relay = relay
         self._connect = connect
@@ -61,16 +62,6 @@ class Pool:
         self._observer = observer
         self._places = trio.Semaphore(PRIVATE_LINKS)
         self._nursery: trio.Nursery | None = None
-
-    def choose(self) -> Link | None:
-        """A link in service, or None. The first one, so that much goes up in one send, unless it has a long queue."""
-        links = self.links
-        if not links:
-            return None
-        first = links[0]
-        if len(first.waiting) < LONG_QUEUE or len(links) == 1:
-            return first
-        return min(links, key=lambda link: len(link.waiting))
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
         """Open a link for one request; `ready` is called with it, or with None if that failed.

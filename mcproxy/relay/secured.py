@@ -9,10 +9,11 @@ for a read, so what is queued towards a client is plain bytes, whether they are 
 import contextlib
 import socket
 import ssl
+from typing import Final
 
-RECEIVE_SIZE = 64 * 1024
+RECEIVE_SIZE: Final = 64 * 1024
 # What one read returns at most: a TLS record (RFC 8446 section 5.1).
-_RECORD = 16 * 1024
+_RECORD: Final = 16 * 1024
 
 
 class Secured:

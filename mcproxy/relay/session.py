@@ -5,21 +5,24 @@ client to read, for a link that is busy sending, or for a link of its own. Whate
 `ready` list, and `resume` goes on with the bytes that it kept.
 """
 
+from typing import Final
+
 from mcproxy.relay.downstream import Downstream
-from mcproxy.relay.interfaces import Links, Observer, Parser, SessionLimits
+from mcproxy.relay.interfaces import Links, Observer, SessionLimits
 from mcproxy.relay.link import UNSENT_LIMIT, Link
 from mcproxy.relay.poller import READ, STOPPED, Relay
 from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
+from mcproxy.wire.parser import Parser
 from mcproxy.wire.pipelining import OneAtATime
 from mcproxy.wire.requests import Local, Request
 
 # Frames of one session in one turn, so that nobody's pipeline holds up the others.
-FRAMES_AT_ONCE = 256
+FRAMES_AT_ONCE: Final = 256
 # Answers in flight before anything is known of how large this client's values are.
-FIRST_WINDOW = 32
-UNAVAILABLE = b"upstream is unavailable"
-CLIENT_LEFT = "the client has left"
+FIRST_WINDOW: Final = 32
+UNAVAILABLE: Final = b"upstream is unavailable"
+CLIENT_LEFT: Final = "the client has left"
 
 
 class Session(Downstream):
@@ -29,10 +32,10 @@ class Session(Downstream):
         self, relay: Relay, connection: Connection, links: Links, limits: SessionLimits, observer: Observer
     ) -> None:
         super().__init__(relay, connection, limits)
-        self.largest_value = 0
         self.parser: Parser
         self._buffer = limits.buffer
         self._links = links
+        self._shared = links.shared
         self._observer = observer
         # The link that all answers in flight come on.
         self._link: Link | None = None
@@ -72,7 +75,7 @@ class Session(Downstream):
             self._guard.followed = True
         if not self.in_flight:
             # A session keeps its link while anything of it is in flight, or its replies could change places.
-            self._link = self._links.choose()
+            self._link = self._shared.choose()
         link = self._link
         if self._output.queued > self._buffer or (link is not None and link.unsent > UNSENT_LIMIT and self._stalls()):
             self._wait(data, 0)

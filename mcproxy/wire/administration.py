@@ -9,30 +9,31 @@ whose reply has no end on 1.6.18.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.administration_requests import Certificates, LinesRequest, Metadump, Shutdown, Watch
 from mcproxy.wire.requests import Request, Sink, one_of
 
 # Slab classes end at 63; memcached itself says so of larger numbers.
-_SLAB_CLASS = rb"[1-9]?[0-9]"
-_PERCENT = rb"[1-9]?[0-9]"
-_FACTOR = rb"(?:0|[1-9][0-9]{0,3})(?:\.[0-9]{1,6})?"
-_CLASSES = _SLAB_CLASS + rb"(?:,%s){0,63}" % _SLAB_CLASS
+_SLAB_CLASS: Final = rb"[1-9]?[0-9]"
+_PERCENT: Final = rb"[1-9]?[0-9]"
+_FACTOR: Final = rb"(?:0|[1-9][0-9]{0,3})(?:\.[0-9]{1,6})?"
+_CLASSES: Final = _SLAB_CLASS + rb"(?:,%s){0,63}" % _SLAB_CLASS
 # What 1.6.18 takes, and the one more that protocol.txt of newer ones has; no argument means fetchers.
-WATCHED = (
+WATCHED: Final = (
     *(b"fetchers", b"mutations", b"evictions", b"connevents", b"deletions"),
     *(b"proxyreqs", b"proxyevents", b"proxyuser", b"sysevents", b"rawcmds"),
 )
-_MESSAGE = rb"(?: [\x20-\x7e]{0,256})?"
-_OK = one_of(b"OK")
-_LRU = one_of(b"OK", rb"ERROR" + _MESSAGE)
-_SLABS = one_of(
+_MESSAGE: Final = rb"(?: [\x20-\x7e]{0,256})?"
+_OK: Final = one_of(b"OK")
+_LRU: Final = one_of(b"OK", rb"ERROR" + _MESSAGE)
+_SLABS: Final = one_of(
     rb"OK|ERROR|CLIENT_ERROR slab reassignment disabled", rb"(?:BUSY|BADCLASS|NOSPARE|NOTFULL|UNSAFE|SAME)" + _MESSAGE
 )
-_CRAWLER = one_of(b"OK", rb"(?:ERROR|CLIENT_ERROR|BUSY|BADCLASS|NOTSTARTED)" + _MESSAGE)
-_MEMORY_LIMIT = one_of(rb"OK|MEMLIMIT_[A-Z_]{1,32}" + _MESSAGE)
-_NEVER = re.compile(rb"(?!)")
+_CRAWLER: Final = one_of(b"OK", rb"(?:ERROR|CLIENT_ERROR|BUSY|BADCLASS|NOTSTARTED)" + _MESSAGE)
+_MEMORY_LIMIT: Final = one_of(rb"OK|MEMLIMIT_[A-Z_]{1,32}" + _MESSAGE)
+_NEVER: Final = re.compile(rb"(?!)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Command:
         return self.words + self.arguments
 
 
-COMMANDS = (
+COMMANDS: Final = (
     Command(b"version", "", replies=one_of(rb"VERSION [\x21-\x7e]{1,64}")),
     Command(b"mn", "", replies=one_of(b"MN")),
     Command(b"flush_all", "flush", replies=one_of(b"OK", b"CLIENT_ERROR flush_all not allowed"), noreply=True),
@@ -84,7 +85,7 @@ COMMANDS = (
     Command(b"stats cachedump", "inspect", rb" (?:[1-9]|[1-5][0-9]|6[0-3]) " + grammar.UINT32, private=LinesRequest),
     *(Command(b"stats " + words, "admin", private=LinesRequest) for words in (b"reset", b"detail on", b"detail off")),
 )
-VERBS = frozenset(command.words.split(b" ")[0] for command in COMMANDS)
+VERBS: Final = frozenset(command.words.split(b" ")[0] for command in COMMANDS)
 
 
 def normalize(tokens: list[bytes]) -> None:

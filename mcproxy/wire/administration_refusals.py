@@ -4,26 +4,27 @@ Who may not use a command is told so, whatever else is wrong with it.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.administration import COMMANDS, Command
 from mcproxy.wire.error_lines import BAD_EXPTIME, BAD_FORMAT, DENIED, ERROR
 from mcproxy.wire.outcome import Refusal
 
-BAD_COMMAND_LINE = b"CLIENT_ERROR bad command line\r\n"
-BAD_CLASSES = b"BADCLASS invalid class id\r\n"
-BAD_CLASS_PAIR = b"BADCLASS invalid src or dst class id\r\n"
-BAD_SHUTDOWN = b"CLIENT_ERROR invalid shutdown mode\r\n"
-BAD_SLAB = b"CLIENT_ERROR Illegal slab id\r\n"
-DELAYED_FLUSH = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
-DETAIL_USAGE = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"
-UNKNOWN = Refusal(ERROR, "unknown command")
+BAD_COMMAND_LINE: Final = b"CLIENT_ERROR bad command line\r\n"
+BAD_CLASSES: Final = b"BADCLASS invalid class id\r\n"
+BAD_CLASS_PAIR: Final = b"BADCLASS invalid src or dst class id\r\n"
+BAD_SHUTDOWN: Final = b"CLIENT_ERROR invalid shutdown mode\r\n"
+BAD_SLAB: Final = b"CLIENT_ERROR Illegal slab id\r\n"
+DELAYED_FLUSH: Final = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
+DETAIL_USAGE: Final = b"CLIENT_ERROR usage: stats detail on|off|dump\r\n"
+UNKNOWN: Final = Refusal(ERROR, "unknown command")
 
-_BY_WORDS = {command.words: command for command in COMMANDS}
+_BY_WORDS: Final = {command.words: command for command in COMMANDS}
 # Commands that take the last word for a flag, even where it is wrong: they answer nothing then.
-_READS_NOREPLY = (b"flush_all", b"verbosity", b"cache_memlimit", b"lru", b"slabs automove")
+_READS_NOREPLY: Final = (b"flush_all", b"verbosity", b"cache_memlimit", b"lru", b"slabs automove")
 # What the class is where the words after the verb are wrong.
-_CLASS_OF_VERB = {b"lru": "admin", b"slabs": "admin", b"lru_crawler": "admin", b"stats detail": "admin"}
+_CLASS_OF_VERB: Final = {b"lru": "admin", b"slabs": "admin", b"lru_crawler": "admin", b"stats detail": "admin"}
 
 
 def refuse(tokens: list[bytes], allows: Callable[[str], bool]) -> Refusal:

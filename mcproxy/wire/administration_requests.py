@@ -5,21 +5,21 @@ memcached where something does, and what follows an END that a key only looks li
 """
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.requests import LineRequest, Request, Sink, expect_more, one_of
 
-_TEXT = rb" [\x20-\x7e]{0,256}\r\n|"
+_TEXT: Final = rb" [\x20-\x7e]{0,256}\r\n|"
 # What memcached says of refresh_certs is OK or a sentence, TLS's own among them.
-_SENTENCE = one_of(rb"[\x20-\x7e]{1,1024}")
+_SENTENCE: Final = one_of(rb"[\x20-\x7e]{1,1024}")
 
 
 class LinesRequest(Request):
     """A `stats` command: lines up to END, or one line that is all of the reply."""
 
     __slots__ = ()
-    private = True
+    private: bool = True
     lines: ClassVar["re.Pattern[bytes]"] = re.compile(rb"(?:STAT|ITEM|PREFIX) [^\r\n]{0,2000}\r\n")
     last: ClassVar["re.Pattern[bytes]"] = re.compile(
         rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR" + _TEXT + grammar.SERVER_ERROR
@@ -59,9 +59,9 @@ class Metadump(LinesRequest):
 
     __slots__ = ("begun",)
     # Many at once: there may be millions.
-    lines = re.compile(rb"(?:key=[\x21-\x7e]{1,800} [\x20-\x7e]{0,400}\n)+")
-    last = re.compile(rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|CLIENT_ERROR)" + _TEXT + grammar.SERVER_ERROR)
-    first = re.compile(rb"OK\r\n|(ERROR(?: [\x20-\x7e]{0,256})?\r\n)")
+    lines: ClassVar = re.compile(rb"(?:key=[\x21-\x7e]{1,800} [\x20-\x7e]{0,400}\n)+")
+    last: ClassVar = re.compile(rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|CLIENT_ERROR)" + _TEXT + grammar.SERVER_ERROR)
+    first: ClassVar = re.compile(rb"OK\r\n|(ERROR(?: [\x20-\x7e]{0,256})?\r\n)")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, count)
@@ -85,8 +85,8 @@ class Watch(Request):
     """`watch`: OK, and from then on whatever memcached logs, for as long as both sides stay; or an error line."""
 
     __slots__ = ("begun",)
-    private = True
-    error = one_of(rb"(?:ERROR|CLIENT_ERROR|WATCHER_[A-Z_]{1,32})(?: [\x20-\x7e]{0,256})?")
+    private: bool = True
+    error: ClassVar = one_of(rb"(?:ERROR|CLIENT_ERROR|WATCHER_[A-Z_]{1,32})(?: [\x20-\x7e]{0,256})?")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, 1, count)
@@ -125,9 +125,9 @@ class Shutdown(LineRequest):
     """`shutdown`: memcached says why it doesn't, or closes the connection; then the client's is closed too."""
 
     __slots__ = ()
-    private = True
+    private: bool = True
     # 1.6.18 says "ERROR: shutdown not enabled", newer ones "SERVER_ERROR: ...".
-    refused = re.compile(rb"(?:ERROR|SERVER_ERROR|CLIENT_ERROR):? [\x20-\x7e]{0,256}\r\n")
+    refused: ClassVar = re.compile(rb"(?:ERROR|SERVER_ERROR|CLIENT_ERROR):? [\x20-\x7e]{0,256}\r\n")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, count, self.refused, silent=False)
@@ -141,7 +141,7 @@ class Certificates(LineRequest):
     """`refresh_certs`: one line, whose text is free; so nobody else's reply may be near it."""
 
     __slots__ = ()
-    private = True
+    private: bool = True
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, count, _SENTENCE, silent=False)

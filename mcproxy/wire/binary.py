@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire import grammar
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, OPERATIONS, Operation, reply
 from mcproxy.wire.binary_requests import BinaryRequest, BinaryStatistics
 from mcproxy.wire.outcome import Grants, LogInAgain, Pending, Refusal, WireLimits
+from mcproxy.wire.parser import Parser
 from mcproxy.wire.requests import Request, Sink
 
 Matcher = Callable[..., "re.Match[bytes] | None"]
 
 # memcached's own words.
-TEXTS = {
+TEXTS: Final = {
     operations.KEY_NOT_FOUND: b"Not found",
     operations.VALUE_TOO_LARGE: b"Too large.",
     operations.INVALID_ARGUMENTS: b"Invalid arguments",
@@ -46,19 +48,14 @@ class BinaryRules:
         return patterns[classes]
 
 
-class BinaryParser:
-    """Cuts one client's bytes into packets, which say how long they are. The interface is that of TextParser.
+class BinaryParser(Parser):
+    """Cuts one client's bytes into packets, which say how long they are.
 
     `mechanisms` is what SASL LIST_MECHS answers; None where no SASL login is offered.
     """
 
-    until_newline = False
-    cutting = False
-    continuing = False
-
     def __init__(self, rules: BinaryRules, sink: Sink, mechanisms: bytes | None = None) -> None:
-        self.end = 0
-        self.needed = 0
+        super().__init__()
         self._rules = rules
         self._sink = sink
         self._mechanisms = mechanisms

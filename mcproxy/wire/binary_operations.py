@@ -5,42 +5,43 @@ is unknown to one of them and never goes upstream: with a body, an unknown opcod
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from mcproxy.wire.grammar import LARGEST_LENGTH
 
 # magic, opcode, key length, extras length, data type, vbucket id or status, total body length, opaque, cas
-HEADER = struct.Struct(">BBHBBHIIQ")
-HEADER_LENGTH = 24
-REQUEST_MAGIC = 0x80
-RESPONSE_MAGIC = 0x81
+HEADER: Final = struct.Struct(">BBHBBHIIQ")
+HEADER_LENGTH: Final = 24
+REQUEST_MAGIC: Final = 0x80
+RESPONSE_MAGIC: Final = 0x81
 
-SUCCESS = 0x00
-KEY_NOT_FOUND = 0x01
-KEY_EXISTS = 0x02
-VALUE_TOO_LARGE = 0x03
-INVALID_ARGUMENTS = 0x04
-ITEM_NOT_STORED = 0x05
-NON_NUMERIC = 0x06
-AUTHENTICATION_ERROR = 0x20
-NO_ACCESS = 0x24
-UNKNOWN_COMMAND = 0x81
-OUT_OF_MEMORY = 0x82
-TEMPORARY_FAILURE = 0x86
+SUCCESS: Final = 0x00
+KEY_NOT_FOUND: Final = 0x01
+KEY_EXISTS: Final = 0x02
+VALUE_TOO_LARGE: Final = 0x03
+INVALID_ARGUMENTS: Final = 0x04
+ITEM_NOT_STORED: Final = 0x05
+NON_NUMERIC: Final = 0x06
+AUTHENTICATION_ERROR: Final = 0x20
+NO_ACCESS: Final = 0x24
+UNKNOWN_COMMAND: Final = 0x81
+OUT_OF_MEMORY: Final = 0x82
+TEMPORARY_FAILURE: Final = 0x86
 
-QUIT = 0x07
-FLUSH = 0x08
-QUITQ = 0x17
-STAT = 0x10
-SASL_LIST_MECHS = 0x20
-SASL_AUTH = 0x21
-SASL_STEP = 0x22
+QUIT: Final = 0x07
+FLUSH: Final = 0x08
+QUITQ: Final = 0x17
+STAT: Final = 0x10
+SASL_LIST_MECHS: Final = 0x20
+SASL_AUTH: Final = 0x21
+SASL_STEP: Final = 0x22
 # INCR and DECR with this expiration, the last of their extras, do not create the counter.
-DO_NOT_CREATE = b"\xff\xff\xff\xff"
+DO_NOT_CREATE: Final = b"\xff\xff\xff\xff"
 
 # The keys of STAT, exact words only (memcached 1.6.18 takes `resetxyz` for `reset`), and the command class of each.
 # `cachedump` and `conns` are of the text protocol alone; `sizes_enable` gets an answer without an end on 1.6.18.
-STATISTICS = {
+STATISTICS: Final = {
     b"": "stats",
     b"items": "inspect",
     b"slabs": "inspect",
@@ -52,10 +53,10 @@ STATISTICS = {
     b"detail off": "admin",
 }
 
-_NOTHING = range(1)
-_VALUE = range(LARGEST_LENGTH + 1)
-_NUMBER = range(8, 9)
-_VERSION = range(1, 65)
+_NOTHING: Final = range(1)
+_VALUE: Final = range(LARGEST_LENGTH + 1)
+_NUMBER: Final = range(8, 9)
+_VERSION: Final = range(1, 65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ def _table() -> dict[int, Operation]:
         table[operation.sent] = operation
         if quiet is not None:
             dropped = KEY_NOT_FOUND if operation.lookup else SUCCESS
-            fields = {name: getattr(operation, name) for name in Operation.__slots__}
-            table[quiet] = Operation(**{**fields, "dropped": dropped})
+            table[quiet] = replace(operation, dropped=dropped)
 
     def retrieval(sent: int, quiet: int, extras: int, classes: tuple[str, ...], with_key: bool) -> None:
         add(quiet, Operation(sent, extras, True, False, False, classes, missing, 4, with_key, _VALUE, lookup=True))
@@ -124,7 +124,7 @@ def _table() -> dict[int, Operation]:
     return table
 
 
-OPERATIONS = _table()
+OPERATIONS: Final = _table()
 
 
 def reply(opcode: int, status: int, opaque: int, body: bytes = b"") -> bytes:

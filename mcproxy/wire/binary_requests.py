@@ -5,22 +5,22 @@ status and a shape that the operation can have, and where it names a key, that k
 put back.
 """
 
-from typing import ClassVar
+from typing import Final
 
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC, Operation, reply
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink
 
-_LONGEST_ERROR = 1024
+_LONGEST_ERROR: Final = 1024
 # `detail dump` is one packet with a line for each prefix.
-_LONGEST_STATISTIC = 1024 * 1024
+_LONGEST_STATISTIC: Final = 1024 * 1024
 
 
 class BinaryRequest(Request):
     """One packet. `opcode` and `opaque` are the client's; `upstream_opaque` is the link's, set by `packet`."""
 
     __slots__ = ("body", "cas", "key", "opaque", "opcode", "operation", "streaming", "upstream_opaque")
-    releases: ClassVar[bool] = True
+    releases: bool = True
 
     def __init__(
         self, sink: Sink, operation: Operation, opcode: int, opaque: int, cas: int, key: bytes, body: bytes
@@ -127,7 +127,7 @@ class BinaryStatistics(Request):
     """STAT: packets up to one without a key, or one error. On a link of its own, as `stats` in text."""
 
     __slots__ = ("key", "opaque", "upstream_opaque")
-    private: ClassVar[bool] = True
+    private: bool = True
 
     def __init__(self, sink: Sink, count: str, opaque: int, key: bytes) -> None:
         super().__init__(sink, b"", 1, count)

@@ -7,22 +7,23 @@ mean the same thing to memcached 1.6.18 and 1.6.45, while wider ones are truncat
 
 import binascii
 import re
+from typing import Final
 
 # A key in protocol.txt is "up to 250 characters", without "control characters or whitespace".
-KEY_BYTE = rb"[\x21-\x7e\x80-\xff]"
-KEY_LENGTH = 250
+KEY_BYTE: Final = rb"[\x21-\x7e\x80-\xff]"
+KEY_LENGTH: Final = 250
 # Possessive quantifiers stand on single character classes only: Python 3.11.2 over-matches possessive groups.
-KEY = KEY_BYTE + rb"{1,250}+"
-is_key = re.compile(KEY).fullmatch
+KEY: Final = KEY_BYTE + rb"{1,250}+"
+is_key: Final = re.compile(KEY).fullmatch
 
 # memcached closes a connection once more than 2048 bytes lie in its buffer without a newline, except after "get ".
-LINE_LENGTH = 2048
+LINE_LENGTH: Final = 2048
 # A retrieval costs memcached about 1.3 KB of its own memory for every key of one line, and keeps it.
-KEYS_PER_LINE = 100
+KEYS_PER_LINE: Final = 100
 # Eight keys of 250 bytes, with their verb, stay under LINE_LENGTH whatever they are.
-KEYS_OF_ANY_LENGTH = 8
+KEYS_OF_ANY_LENGTH: Final = 8
 # The largest item length that memcached swallows rather than takes for a mistake.
-LARGEST_LENGTH = 1 << 30
+LARGEST_LENGTH: Final = 1 << 30
 
 
 def decimal_at_most(largest: int) -> bytes:
@@ -43,26 +44,26 @@ def decimal_at_most(largest: int) -> bytes:
     return b"(?:" + b"|".join(alternatives) + b")"
 
 
-UINT32 = decimal_at_most(2**32 - 1)
-UINT64 = decimal_at_most(2**64 - 1)
-FLAGS = UINT32
-CAS_UNIQUE = UINT64
+UINT32: Final = decimal_at_most(2**32 - 1)
+UINT64: Final = decimal_at_most(2**64 - 1)
+FLAGS: Final = UINT32
+CAS_UNIQUE: Final = UINT64
 # Seconds from now up to 30 days, above that a Unix time; -1 is "already expired", as is every negative number.
-EXPTIME = rb"(?:-1|" + decimal_at_most(2**31 - 1) + rb")"
-is_exptime = re.compile(EXPTIME).fullmatch
-is_uint32 = re.compile(UINT32).fullmatch
-is_uint64 = re.compile(UINT64).fullmatch
+EXPTIME: Final = rb"(?:-1|" + decimal_at_most(2**31 - 1) + rb")"
+is_exptime: Final = re.compile(EXPTIME).fullmatch
+is_uint32: Final = re.compile(UINT32).fullmatch
+is_uint64: Final = re.compile(UINT64).fullmatch
 # Any length that says where its data block ends, whatever the cap: a refused block can be swallowed.
-is_length = re.compile(decimal_at_most(LARGEST_LENGTH)).fullmatch
+is_length: Final = re.compile(decimal_at_most(LARGEST_LENGTH)).fullmatch
 
 # RFC 4648 section 4, and nothing else that memcached decodes: not "Zm9=" or "Zm!9v", which reach the key "foo" too.
-_BASE64_KEY = re.compile(
+_BASE64_KEY: Final = re.compile(
     rb"(?:[A-Za-z0-9+/]{4})*"
     rb"(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)"
 ).fullmatch
 # memcached bounds the encoded form as it bounds a plain key; 248 characters are 186 bytes.
-BASE64_KEY_LENGTH = 248
-_number = re.compile(rb"0*([0-9]+)").fullmatch
+BASE64_KEY_LENGTH: Final = 248
+_number: Final = re.compile(rb"0*([0-9]+)").fullmatch
 
 
 def decode_key(token: bytes) -> bytes | None:
@@ -94,4 +95,4 @@ def plain_exptime(token: bytes) -> bytes:
 
 # What memcached prints, bounded so that a missing line end is found out. One text is no reply to anything: memcached
 # throws away the replies of earlier pipelined commands with it (and newer versions append stray bytes).
-SERVER_ERROR = rb"SERVER_ERROR (?!out of memory writing get response)[\x20-\x7e]{0,256}\r\n"
+SERVER_ERROR: Final = rb"SERVER_ERROR (?!out of memory writing get response)[\x20-\x7e]{0,256}\r\n"

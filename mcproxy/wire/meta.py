@@ -1,5 +1,7 @@
 """Vetting meta commands: their flags, the key that they mean, and whether the principal may do what they come to."""
 
+from typing import Final
+
 from mcproxy.wire import grammar
 from mcproxy.wire.error_lines import BAD_FORMAT, DENIED
 from mcproxy.wire.meta_requests import MetaDebug, MetaRequest
@@ -9,7 +11,7 @@ from mcproxy.wire.requests import Sink
 from mcproxy.wire.text_refusals import TOO_LARGE
 from mcproxy.wire.text_rules import TextRules
 
-_BASE64 = ord("b")
+_BASE64: Final = ord("b")
 
 
 def request(

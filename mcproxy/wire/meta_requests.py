@@ -5,18 +5,19 @@ the order in which it was asked. All of it is compared, whatever is a number onl
 """
 
 import re
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.meta_rules import VERBS, Flags
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, ValueRequest, expect_more
 
-_LENGTH = re.compile(grammar.decimal_at_most(grammar.LARGEST_LENGTH)).fullmatch
-_SERVER_ERROR = re.compile(grammar.SERVER_ERROR).fullmatch
-_NON_NUMERIC = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
-_NUMBER = re.compile(rb"-?[0-9]{1,20}").fullmatch
-_DETAILS = re.compile(rb"(?: [a-z_]{1,16}=[a-z0-9-]{1,20}){1,16}\r\n").fullmatch
+_LENGTH: Final = re.compile(grammar.decimal_at_most(grammar.LARGEST_LENGTH)).fullmatch
+_SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR).fullmatch
+_NON_NUMERIC: Final = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+_NUMBER: Final = re.compile(rb"-?[0-9]{1,20}").fullmatch
+_DETAILS: Final = re.compile(rb"(?: [a-z_]{1,16}=[a-z0-9-]{1,20}){1,16}\r\n").fullmatch
 # A number as text: what ma can answer.
-_LONGEST_NUMBER = 20
+_LONGEST_NUMBER: Final = 20
 _OPAQUE, _KEY, _SIZE, _VALUE, _COMPARED = b"OksvC"
 
 

@@ -8,24 +8,25 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.error_lines import BAD_FORMAT
 
 Check = Callable[[bytes], "re.Match[bytes] | None"]
 
-OPAQUE_TOO_LONG = b"CLIENT_ERROR opaque token too long\r\n"
-_INVALID_OR_DUPLICATE = b"CLIENT_ERROR invalid or duplicate flag\r\n"
+OPAQUE_TOO_LONG: Final = b"CLIENT_ERROR opaque token too long\r\n"
+_INVALID_OR_DUPLICATE: Final = b"CLIENT_ERROR invalid or duplicate flag\r\n"
 
 # An opaque is at most 32 bytes with its letter.
-_OPAQUE = re.compile(rb"[\x21-\x7e\x80-\xff]{0,31}").fullmatch
+_OPAQUE: Final = re.compile(rb"[\x21-\x7e\x80-\xff]{0,31}").fullmatch
 # A flag without an argument is one byte; memcached takes "vfoo" for v.
-_NOTHING = re.compile(rb"").fullmatch
-_ARITHMETIC_MODE = re.compile(rb"[ID+-]").fullmatch
-_STORE_MODE = re.compile(rb"[EAPRS]").fullmatch
-_QUIET = ord("q")
-_TIME_FLAGS = b"TNR"
-_NUMBER_FLAGS = b"CFDJ"
+_NOTHING: Final = re.compile(rb"").fullmatch
+_ARITHMETIC_MODE: Final = re.compile(rb"[ID+-]").fullmatch
+_STORE_MODE: Final = re.compile(rb"[EAPRS]").fullmatch
+_QUIET: Final = ord("q")
+_TIME_FLAGS: Final = b"TNR"
+_NUMBER_FLAGS: Final = b"CFDJ"
 
 
 def _flags(bare: str, **checks: Check) -> dict[int, Check]:
@@ -47,7 +48,7 @@ class Words:
     mode_length: bytes = _INVALID_OR_DUPLICATE
 
 
-_WORDS = Words(
+_WORDS: Final = Words(
     b"CLIENT_ERROR duplicate flag\r\n",
     b"CLIENT_ERROR invalid flag\r\n",
     b"CLIENT_ERROR bad token in command line format\r\n",
@@ -55,7 +56,7 @@ _WORDS = Words(
     {ord("F"): BAD_FORMAT, ord("M"): b"CLIENT_ERROR invalid mode for ms M token\r\n"},
     b"CLIENT_ERROR incorrect length for M token\r\n",
 )
-_FEW_WORDS = Words(arguments={ord("M"): b"CLIENT_ERROR invalid mode for ma M token\r\n"})
+_FEW_WORDS: Final = Words(arguments={ord("M"): b"CLIENT_ERROR invalid mode for ma M token\r\n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class MetaVerb:
         return self.classes[-1]
 
 
-VERBS = {
+VERBS: Final = {
     b"mg": MetaVerb(
         ("read",),
         _flags(

@@ -6,11 +6,12 @@ ends with the SHA-256 of all of it (FIPS 180-4), so that no two keys have the sa
 
 import hashlib
 import re
+from typing import Final
 
 from mcproxy.wire.grammar import KEY_BYTE, KEY_LENGTH
 
-READABLE = KEY_LENGTH - 65
-_is_key = re.compile(KEY_BYTE + rb"++").fullmatch
+READABLE: Final = KEY_LENGTH - 65
+_is_key: Final = re.compile(KEY_BYTE + rb"++").fullmatch
 
 
 def shorten(key: bytes, longest: int) -> bytes:

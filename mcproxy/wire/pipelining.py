@@ -6,33 +6,33 @@ answered, the second is refused, and the connection closes. `noreply`, q and qui
 that doesn't wait for a reply can't be told from one that was made to send two commands.
 """
 
+from typing import Final
+
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
+from mcproxy.wire.parser import Parser
 from mcproxy.wire.requests import Request, Sink
 from mcproxy.wire.text import TextParser
 from mcproxy.wire.text_rules import RETRIEVAL, STORAGE
 
-REASON = "pipelining"
-WORDS = b"pipelining is refused"
-_META = (b"mg", b"ms", b"md", b"ma")
-_WITH_BLOCK = (*STORAGE, b"ms")
-_QUIET = frozenset(opcode for opcode, operation in operations.OPERATIONS.items() if operation.sent != opcode) | {
+REASON: Final = "pipelining"
+WORDS: Final = b"pipelining is refused"
+_META: Final = (b"mg", b"ms", b"md", b"ma")
+_WITH_BLOCK: Final = (*STORAGE, b"ms")
+_QUIET: Final = frozenset(opcode for opcode, operation in operations.OPERATIONS.items() if operation.sent != opcode) | {
     operations.QUITQ
 }
 
 
-class OneAtATime:
-    """A parser in front of another, whose interface is that of TextParser."""
+class OneAtATime(Parser):
+    """A parser in front of another."""
 
     # Bytes behind a data block that belong to it.
     _block_end = 0
 
     def __init__(self, parser: TextParser | BinaryParser, sink: Sink) -> None:
-        self.end = 0
-        self.needed = 0
-        self.until_newline = False
-        self.cutting = False
+        super().__init__()
         self._parser = parser
         self._sink = sink
         # Something followed the last frame in the receive that it came in, or while its reply was owed. The session

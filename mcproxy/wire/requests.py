@@ -7,13 +7,14 @@ trusted.
 """
 
 import re
-from typing import ClassVar, Protocol
+from typing import Final
 
+from mcproxy.compiling import mypyc_attr, trait
 from mcproxy.wire import grammar
 
 # A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
-STREAM_FROM = 16 * 1024
-LONGEST_REPLY_LINE = 2048
+STREAM_FROM: Final = 16 * 1024
+LONGEST_REPLY_LINE: Final = 2048
 
 
 def one_of(*lines: bytes) -> "re.Pattern[bytes]":
@@ -25,23 +26,32 @@ class OutOfStep(Exception):
     """Upstream sent what the oldest request in flight cannot have as its reply. The link must be dropped."""
 
 
-class Sink(Protocol):
-    """Where the replies of one downstream connection go."""
+@trait
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Sink:
+    """Where the replies of one downstream connection go.
+
+    `in_flight` answers are still to come. `largest_value` is that of the values it was sent lately, in bytes.
+    """
 
     largest_value: int
     in_flight: int
 
     def deliver(self, data: bytes) -> None:
         """Queue bytes for the client."""
+        raise NotImplementedError
 
     def cut_short(self) -> None:
         """A reply ended in its middle after a part of it was delivered: the connection cannot go on."""
+        raise NotImplementedError
 
     def finished(self, request: "Request") -> None:
         """The request has its whole reply, or has failed; `in_flight` was counted down by its cost."""
+        raise NotImplementedError
 
     def goes_on_for_ever(self) -> None:
         """A reply has begun that has no end (`watch`): whatever else the client sends is thrown away."""
+        raise NotImplementedError
 
 
 class Request:
@@ -54,11 +64,11 @@ class Request:
 
     __slots__ = ("cost", "count", "done", "hits", "lookups", "sink", "upstream")
     # Needs no bytes from upstream; see Local.
-    local: ClassVar[bool] = False
+    local: bool = False
     # Needs a link that no other client shares.
-    private: ClassVar[bool] = False
+    private: bool = False
     # Has no use for `upstream` once it was sent; it may hold a large value.
-    releases: ClassVar[bool] = False
+    releases: bool = False
 
     def __init__(self, sink: Sink, upstream: bytes, cost: int, count: str) -> None:
         self.sink = sink
@@ -73,6 +83,13 @@ class Request:
         """A binary request under the link's own opaque."""
         raise NotImplementedError
 
+    def to_send(self) -> bytes:
+        """What goes upstream. To be asked for once."""
+        data = self.upstream
+        if self.releases:
+            self.upstream = b""
+        return data
+
     def take(self, buffer: bytes, position: int) -> int:
         """Consume what belongs to this request from `position`; return where it ends. Raises OutOfStep."""
         raise NotImplementedError
@@ -80,6 +97,11 @@ class Request:
     def fail(self, reason: bytes) -> None:
         """Answer what has not been answered yet with SERVER_ERROR and `reason`."""
         raise NotImplementedError
+
+    def finish(self) -> None:
+        """Tell the sink that it has its answer, after the last `take` or after `fail`."""
+        self.sink.in_flight -= self.cost
+        self.sink.finished(self)
 
     def upstream_closed(self) -> None:
         """Upstream closed the link with this request the oldest in flight. `fail` follows: mostly that says it all."""

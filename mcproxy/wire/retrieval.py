@@ -8,19 +8,22 @@ this (R3), and it costs one `startswith` for a key that is found.
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Sink, ValueRequest, expect_more
 
-_LENGTH = grammar.decimal_at_most(grammar.LARGEST_LENGTH)
-VALUE = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH))
-VALUE_WITH_CAS = re.compile(rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH, grammar.CAS_UNIQUE))
-SERVER_ERROR = re.compile(grammar.SERVER_ERROR)
+_LENGTH: Final = grammar.decimal_at_most(grammar.LARGEST_LENGTH)
+VALUE: Final = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH))
+VALUE_WITH_CAS: Final = re.compile(
+    rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH, grammar.CAS_UNIQUE)
+)
+SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR)
 Matcher = Callable[..., "re.Match[bytes] | None"]
-END = b"END\r\n"
-LAST = b"\r\nEND\r\n"
-SPACE = 0x20
-CARRIAGE_RETURN = 0x0D
+END: Final = b"END\r\n"
+LAST: Final = b"\r\nEND\r\n"
+SPACE: Final = 0x20
+CARRIAGE_RETURN: Final = 0x0D
 
 
 class Retrieval(ValueRequest):
@@ -150,6 +153,12 @@ class Retrieval(ValueRequest):
             if cursor < 0:
                 break
         raise OutOfStep("a value under a key that was not asked for")
+
+
+class Get(Retrieval):
+    """A run of `get` lines with one key each, which may go up in one line with those of others; see wire.gathered."""
+
+    __slots__ = ()
 
 
 class MultiGet:

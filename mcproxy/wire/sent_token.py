@@ -2,8 +2,9 @@
 
 import hashlib
 import secrets
+from typing import Final
 
-_KEY = secrets.token_bytes(32)
+_KEY: Final = secrets.token_bytes(32)
 
 
 class SentToken:

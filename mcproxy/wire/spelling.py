@@ -1,15 +1,17 @@
 """What means one thing to every memcached, spelled as the canonical grammar spells it."""
 
+from typing import Final
+
 from mcproxy.wire import administration, grammar
 from mcproxy.wire.meta_rules import VERBS
 from mcproxy.wire.text_rules import KEYED, STORAGE
 
 # Verbs whose first argument is their only key; that of the latter may be base64.
-_KEYED = frozenset(STORAGE) | frozenset(KEYED)
-_META = frozenset(VERBS) | {b"me"}
+_KEYED: Final = frozenset(STORAGE) | frozenset(KEYED)
+_META: Final = frozenset(VERBS) | {b"me"}
 # Where numbers stand: flags and cas unique, deltas; and times. Never a data block's length, on which framing rests.
-_NUMBERS = {b"incr": (2,), b"decr": (2,), b"cas": (2, 5)} | {verb: (2,) for verb in STORAGE if verb != b"cas"}
-_TIMES = {b"touch": 2, b"gat": 1, b"gats": 1} | dict.fromkeys(STORAGE, 3)
+_NUMBERS: Final = {b"incr": (2,), b"decr": (2,), b"cas": (2, 5)} | {verb: (2,) for verb in STORAGE if verb != b"cas"}
+_TIMES: Final = {b"touch": 2, b"gat": 1, b"gats": 1} | dict.fromkeys(STORAGE, 3)
 
 
 def normalize(tokens: list[bytes]) -> None:

@@ -7,42 +7,37 @@ The ordinary path is one match of the ruleset's pattern. Everything else is spel
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from mcproxy.wire import grammar, meta, text_refusals
 from mcproxy.wire.error_lines import ERROR
 from mcproxy.wire.multiget import CutRetrieval
 from mcproxy.wire.outcome import Pending, Refusal
 from mcproxy.wire.overlong import shorten
+from mcproxy.wire.parser import Parser
 from mcproxy.wire.requests import LineRequest, Request, Sink
-from mcproxy.wire.retrieval import Retrieval
+from mcproxy.wire.retrieval import Get, Retrieval
 from mcproxy.wire.sent_token import SentToken
 from mcproxy.wire.spelling import has_plain_key, normalize
 from mcproxy.wire.text_refusals import BAD_CHUNK, LINE_END, LINE_TOO_LONG
 from mcproxy.wire.text_rules import RETRIEVAL, Form, TextRules
 
-STORED = b"STORED\r\n"
+STORED: Final = b"STORED\r\n"
 # Longer than any verb and exptime before the keys of a retrieval.
-_RETRIEVAL_PREFIX = 64
+_RETRIEVAL_PREFIX: Final = 64
 
 
-class TextParser:
+class TextParser(Parser):
     """Cuts one client's bytes into frames.
 
     `token` is what the client logged in with; a client that sends it again is answered STORED, and nothing is stored.
-    After `next`, `end` is where the frame ended in `data`. Where it is incomplete, `needed` is the length that `data`
-    must have before it is worth asking again; `until_newline`: or a line end must have come. `cutting`: more pieces of
-    the frame before are to be asked for.
-
     `digest_overlong_keys`: keys that are too long for memcached go up under a name that isn't (wire.overlong).
     """
 
     def __init__(
         self, rules: TextRules, sink: Sink, token: bytes | None = None, *, digest_overlong_keys: bool = False
     ) -> None:
-        self.end = 0
-        self.needed = 0
-        self.until_newline = False
-        self.cutting = False
+        super().__init__()
         self._rules = rules
         self._match = rules.match
         self._forms = rules.forms
@@ -87,7 +82,9 @@ class TextParser:
             if cost > room or (form.may_be_long and end - position > grammar.LINE_LENGTH):
                 return self._part_of_run(form, data, position, room)
             self.end = end
-            return Retrieval(self._sink, data[position:end], form.skip, cost, form.count, form.header)
+            gathers = form.gathers and (cost == 1 or data.count(b"\n", position, end) == cost)
+            kind = Get if gathers else Retrieval
+            return kind(self._sink, data[position:end], form.skip, cost, form.count, form.header)
         line = match.group()
         if form.kind == "storage":
             return self._storage(form, line, int(match[group + 1]), match[group + 2], data, end)

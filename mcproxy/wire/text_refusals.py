@@ -4,20 +4,22 @@ These replies are what client libraries already know how to read. A frame whose 
 and leaves the connection in step; one whose end is not known ends the connection.
 """
 
+from typing import Final
+
 from mcproxy.wire import administration, administration_refusals, grammar
 from mcproxy.wire.error_lines import BAD_EXPTIME, BAD_FORMAT, DENIED, ERROR
 from mcproxy.wire.meta_rules import VERBS, read_flags
 from mcproxy.wire.outcome import Refusal
 from mcproxy.wire.text_rules import KEYED, RETRIEVAL, STORAGE, TextRules
 
-BAD_CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
-BAD_DELTA = b"CLIENT_ERROR invalid numeric delta argument\r\n"
-DELETE_USAGE = b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
-LINE_END = b"CLIENT_ERROR line must end in \\r\\n\r\n"
-LINE_TOO_LONG = b"CLIENT_ERROR line too long\r\n"
-TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
-TOO_MANY_TOKENS = b"CLIENT_ERROR too many tokens\r\n"
-TOO_MANY_KEYS = b"CLIENT_ERROR too many keys in one request\r\n"
+BAD_CHUNK: Final = b"CLIENT_ERROR bad data chunk\r\n"
+BAD_DELTA: Final = b"CLIENT_ERROR invalid numeric delta argument\r\n"
+DELETE_USAGE: Final = b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n"
+LINE_END: Final = b"CLIENT_ERROR line must end in \\r\\n\r\n"
+LINE_TOO_LONG: Final = b"CLIENT_ERROR line too long\r\n"
+TOO_LARGE: Final = b"SERVER_ERROR object too large for cache\r\n"
+TOO_MANY_TOKENS: Final = b"CLIENT_ERROR too many tokens\r\n"
+TOO_MANY_KEYS: Final = b"CLIENT_ERROR too many keys in one request\r\n"
 
 
 def refuse(tokens: list[bytes], rules: TextRules) -> Refusal:

@@ -7,6 +7,7 @@ differently, be malformed, or be denied; wire.text finds out which. There is no 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.administration import COMMANDS
@@ -16,12 +17,14 @@ from mcproxy.wire.retrieval import VALUE, VALUE_WITH_CAS, Matcher
 
 # Bytes of a flag that are worth looking at, and words of a meta command: an opaque may have 32 bytes, and memcached
 # itself takes no more than 20 words. All of it stays within the shortest `limits.line`.
-_LONGEST_FLAG = 64
-_MOST_TOKENS = 24
+_LONGEST_FLAG: Final = 64
+_MOST_TOKENS: Final = 24
 # For verbs that aren't answered by one line.
-NO_REPLY = re.compile(rb"(?!)")
-_CONDITIONAL = one_of(b"STORED", b"NOT_STORED")
-_ARITHMETIC = one_of(rb"[0-9]{1,20}", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value")
+NO_REPLY: Final = re.compile(rb"(?!)")
+_CONDITIONAL: Final = one_of(b"STORED", b"NOT_STORED")
+_ARITHMETIC: Final = one_of(
+    rb"[0-9]{1,20}", b"NOT_FOUND", b"CLIENT_ERROR cannot increment or decrement non-numeric value"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Verb:
     replies: "re.Pattern[bytes]" = NO_REPLY
 
 
-STORAGE = {
+STORAGE: Final = {
     b"set": Verb(("write",), one_of(b"STORED")),
     b"add": Verb(("write",), _CONDITIONAL),
     b"replace": Verb(("write",), _CONDITIONAL),
@@ -40,13 +43,13 @@ STORAGE = {
     b"prepend": Verb(("write",), _CONDITIONAL),
     b"cas": Verb(("write",), one_of(b"STORED", b"EXISTS", b"NOT_FOUND")),
 }
-RETRIEVAL = {
+RETRIEVAL: Final = {
     b"get": Verb(("read",)),
     b"gets": Verb(("read",)),
     b"gat": Verb(("read", "touch")),
     b"gats": Verb(("read", "touch")),
 }
-KEYED = {
+KEYED: Final = {
     b"incr": Verb(("counter",), _ARITHMETIC),
     b"decr": Verb(("counter",), _ARITHMETIC),
     b"delete": Verb(("delete",), one_of(b"DELETED", b"NOT_FOUND")),
@@ -60,8 +63,8 @@ class Form:
 
     `count` is the class it is counted under, "other" for what everybody may. `skip` is the distance from the
     start of a retrieval line to the space before its first key, 0 if that varies; `header` matches its VALUE lines.
-    `may_be_long`: it may be a longer line than memcached should be given. `private` makes the request
-    of a command that needs a link of its own.
+    `gathers`: lines of one key may go up together with others'. `may_be_long`: it may be a longer line than memcached
+    should be given. `private` makes the request of a command that needs a link of its own.
     """
 
     kind: str
@@ -69,6 +72,7 @@ class Form:
     replies: "re.Pattern[bytes]" = NO_REPLY
     skip: int = 0
     header: Matcher = VALUE.match
+    gathers: bool = False
     may_be_long: bool = False
     private: Callable[[Sink, bytes, str], Request] | None = None
 
@@ -131,12 +135,13 @@ class TextRules:
                 verb.classes[-1],
                 skip=len(name) if get else 0,
                 header=VALUE_WITH_CAS.match if name.endswith(b"s") else VALUE.match,
+                gathers=name == b"get",
             )
             command = name if get else name + b" " + grammar.EXPTIME
             # Pipelined gets are one match: that is what makes them cheap.
             self._add(b"(?:%s(?: %s){1,%d}\r\n)%s" % (command, key, few, b"+" if get else b""), form)
             if per_line > few:
-                long = replace(form, may_be_long=True)
+                long = replace(form, gathers=False, may_be_long=True)
                 self._add(b"%s(?: %s){%d,%d}\r\n" % (command, key, few + 1, per_line), long)
 
     def _add_storage(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from mcproxy.policy.grants import CLASSES, Role, Ruleset
 from mcproxy.policy.keys import KeySet
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.link import BinaryLink, Link
+from mcproxy.relay.link import BinaryLink, Link, SharedLinks
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
@@ -126,14 +126,12 @@ class Upstream(End):
 
 
 class FakeLinks:
-    """Chooses the first link in service. Those who want one of their own stand in `private` until the test acts."""
+    """Those who want a link of their own stand in `private` until the test acts."""
 
     def __init__(self) -> None:
-        self.links: list[Link] = []
+        self.shared = SharedLinks()
+        self.links = self.shared.links
         self.private: list[Callable[[Link | None], None]] = []
-
-    def choose(self) -> Link | None:
-        return next((link for link in self.links if not link.closed), None)
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
         self.private.append(ready)
@@ -192,8 +190,14 @@ class Play:
         upstream = Upstream(mine)
         upstream.proxy_side = CountingSocket(theirs)
         upstream.lost = []
+
+        def on_lost(reason: str) -> None:
+            upstream.lost.append(reason)
+            if upstream.link in self.links.links:
+                self.links.links.remove(upstream.link)
+
         kind = BinaryLink if binary else Link
-        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, upstream.lost.append)
+        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, on_lost)
         upstream.link.single_use = private
         if not private:
             self.links.links.append(upstream.link)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.poller import LINGER
+from mcproxy.relay.poller import LINGER, Handler
 from mcproxy.relay.secured import socket_of
 from mcproxy.relay.session import FRAMES_AT_ONCE
 from tests.support import packets
@@ -31,11 +31,11 @@ class Polls:
         return getattr(self._epoll, name)
 
 
-class Broken:
+class Broken(Handler):
     """A handler with a bug in one of its methods."""
 
     def __init__(self, play: Play, where: str) -> None:
-        self.held = 0
+        super().__init__(play.relay.now)
         self.where = where
         self.closed: list[str] = []
         self.play = play

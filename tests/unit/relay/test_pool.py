@@ -135,7 +135,7 @@ async def test_links_to_a_real_memcached(clock: MockClock, memcached: Memcached,
         assert [await events.next() for _ in range(3)] == [("opened", "", 0.0)] * 3
         assert len(pool.links) == 3
         assert pool.first_link.is_set()
-        assert pool.choose() is pool.links[0]
+        assert pool.shared.choose() is pool.links[0]
 
 
 async def test_a_session_over_a_pool(clock: MockClock, memcached: Memcached) -> None:
@@ -173,7 +173,7 @@ async def test_waits_grow_while_upstream_is_down_and_it_comes_back(clock: MockCl
             what, reason, wait = await events.next()
             assert (what, reason) == ("failed", "No such file or directory")
             waits.append(wait)
-            assert pool.choose() is None
+            assert pool.shared.choose() is None
             await wait_all_tasks_blocked()
             clock.jump(wait * 0.99)
             await wait_all_tasks_blocked()
@@ -185,7 +185,7 @@ async def test_waits_grow_while_upstream_is_down_and_it_comes_back(clock: MockCl
         await nursery.start(Scripted(path, says(VERSION)).run)
         clock.jump(LONGEST_WAIT)
         assert (await events.next())[0] == "opened"
-        assert pool.choose() is not None
+        assert pool.shared.choose() is not None
 
 
 REFUSALS: dict[str, tuple[str, Answer, str]] = {
@@ -268,7 +268,7 @@ async def test_a_lost_link_is_gone_at_once_and_opened_again(clock: MockClock, tm
             await events.next()
             first, second = pool.links
             first.close("a test")
-            assert pool.choose() is second, "no request is given a link that is gone"
+            assert pool.shared.choose() is second, "no request is given a link that is gone"
             assert await events.next() == ("lost", "a test", 0.0)
             await wait_all_tasks_blocked()
             clock.jump(FIRST_WAIT)
@@ -306,12 +306,12 @@ async def test_the_first_link_is_chosen_until_its_queue_is_long(clock: MockClock
             first, second, third = pool.links
             request = Local(None, b"")  # type: ignore[arg-type]
             second.waiting.append(request)
-            assert pool.choose() is first
+            assert pool.shared.choose() is first
             first.waiting.extend([request] * LONG_QUEUE)
-            assert pool.choose() is third
+            assert pool.shared.choose() is third
             for link in pool.links:
                 link.waiting.clear()
-            assert pool.choose() is first
+            assert pool.shared.choose() is first
         outer.cancel_scope.cancel()
 
 
@@ -373,7 +373,7 @@ async def test_before_it_runs_there_are_no_links(clock: MockClock, tmp_path: Pat
     got: list[Link | None] = []
     pool.open_private(got.append)
     assert got == [None]
-    assert pool.choose() is None
+    assert pool.shared.choose() is None
     with trio.CancelScope() as scope:
         scope.cancel()
         await relay.run()

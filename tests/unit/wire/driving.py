@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.pipelining import OneBinaryCommand, OneTextCommand
-from mcproxy.wire.requests import Local, OutOfStep, Request
+from mcproxy.wire.requests import Local, OutOfStep, Request, Sink
 from mcproxy.wire.text import TextParser
 from tests.unit.wire.answering import answer as answer_as_memcached
 
@@ -29,7 +29,7 @@ LONG = 1000
 """Bytes; what is longer is not taken byte by byte but in pieces of 97, to save time."""
 
 
-class Collector:
+class Collector(Sink):
     """A sink: what the client gets."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Link:
                 if not request.done:
                     break
                 self.waiting.popleft()
-                request.sink.finished(request)
+                request.finish()
             if position < len(data) and not self.waiting:
                 raise OutOfStep("bytes that answer no request")
         except OutOfStep as error:
@@ -94,7 +94,7 @@ class Link:
         while self.waiting:
             request = self.waiting.popleft()
             request.fail(LOST)
-            request.sink.finished(request)
+            request.finish()
 
 
 @dataclass
@@ -157,10 +157,6 @@ class Client(Collector):
         size = self._reply_size or len(data) or 1
         for position in range(0, len(data), size):
             self.link.receive(data[position : position + size])
-
-    def finished(self, request: Request) -> None:
-        super().finished(request)
-        self.in_flight -= request.cost
 
     def _process(self, data: bytes) -> None:
         position = 0

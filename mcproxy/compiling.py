@@ -1,0 +1,17 @@
+"""What mypyc has to be told of classes; see docs/design.md, "Compiled or not". In plain Python it has no effect."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Known to mypyc by these names. Not needed to run, so not a dependency.
+    from mypy_extensions import mypyc_attr as mypyc_attr
+    from mypy_extensions import trait as trait
+else:
+
+    def trait(kind):
+        """A class that may stand beside another as a base."""
+        return kind
+
+    def mypyc_attr(**_):
+        """Properties of a compiled class."""
+        return lambda kind: kind
