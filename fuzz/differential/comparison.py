@@ -1,6 +1,7 @@
 """What the client got against what it should have got."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fuzz.differential.outcomes import Passed, Reading, Refused
 from fuzz.differential.replies import UNSTEADY, NoReply, reply_end
@@ -46,6 +47,28 @@ def assign(reading: Reading, frames: Sequence[Frame], partly: bool = False) -> l
     if index < count:
         raise Fault(OUT_OF_STEP, f"should not have gone up: {frames[index].raw[:200]!r}")
     return assigned
+
+
+def one_key_each(frames: Sequence[Frame], replies: Sequence[bytes]) -> tuple[list[Frame], list[bytes]]:
+    """Each `get` as one for every key of it: those of many requests go up in one line."""
+    all_frames: list[Frame] = []
+    all_replies: list[bytes] = []
+    for frame, reply in zip(frames, replies, strict=True):
+        if frame.verb != "get":
+            all_frames.append(frame)
+            all_replies.append(reply)
+            continue
+        position = 0
+        for key in frame.keys:
+            end = position
+            if reply.startswith(b"VALUE %b " % key, position):
+                line_end = reply.index(b"\r\n", position) + 2
+                end = line_end + int(reply[position:line_end].split()[3]) + 2
+            answer = reply if reply.startswith(b"SERVER_ERROR") else reply[position:end] + b"END\r\n"
+            all_frames.append(replace(frame, raw=b"get %b\r\n" % key, keys=(key,)))
+            all_replies.append(answer)
+            position = end
+    return all_frames, all_replies
 
 
 def same_frame(expected: bytes, sent: bytes) -> bool:

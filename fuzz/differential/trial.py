@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from fuzz.differential.comparison import HANG, OUT_OF_STEP, UNVETTED, Fault, assign, compare
+from fuzz.differential.comparison import HANG, OUT_OF_STEP, UNVETTED, Fault, assign, compare, one_key_each
 from fuzz.differential.outcomes import End, Passed, Reading, Refused
 from fuzz.differential.pump import Client, unread
 from fuzz.differential.reading import read_text
@@ -210,7 +210,7 @@ class Trial:
                 raise Fault(UNVETTED, f"a frame that is not whole went up: {bytes(rest[:200])!r}")
         frames = [frame for piece in pieces for frame in piece.frames]
         self._counts.upstream += len(frames)
-        return frames, self._reference.answers(pieces)
+        return one_key_each(frames, self._reference.answers(pieces))
 
 
 def may_differ(reading: Reading) -> bool:

@@ -46,8 +46,8 @@ class Link(Handler):
         self._timeout = timeout
         self._on_lost = on_lost
         self._outgoing: list[Request] = []
-        # The last of them, if others may still join it.
-        self._newest: Get | Gathered | None = None
+        # The last of them, if more gets may still join it.
+        self._group: Gathered | None = None
         # What the socket did not take.
         self._rest = b""
         self._to_flush = False
@@ -63,39 +63,30 @@ class Link(Handler):
 
     def submit(self, request: Request) -> None:
         """Send a request at the end of the turn."""
+        group = None
         if isinstance(request, Get) and request.sink.largest_value <= GATHERED_VALUE:
-            if self._joins(request):
+            group = self._group
+            if group is not None and group.add(request):
+                self.unsent += len(request.upstream)
+                self._counts[request.count] += request.cost
                 return
-            self._newest = request
-        else:
-            self._newest = None
-        if request.local:
-            self.waiting.append(request)
-            return
-        if not self.waiting:
-            self._progress = self._relay.now
+            group = Gathered(request.sink, request.count)
+            if group.add(request):
+                request = group
+            else:
+                group = None
+        self._group = group
         self.waiting.append(request)
+        if request.local:
+            return
+        if len(self.waiting) == 1:
+            self._progress = self._relay.now
         self._outgoing.append(request)
         self.unsent += len(request.upstream)
         self._counts[request.count] += request.cost
         if not self._to_flush:
             self._to_flush = True
             self._relay.links_to_flush.append(self)
-
-    def _joins(self, request: Get) -> bool:
-        """Whether the newest request, which was not sent yet, takes a get in."""
-        group = self._newest
-        if group is None:
-            return False
-        if not isinstance(group, Gathered):
-            group = Gathered(group)
-        if not group.add(request):
-            return False
-        if group is not self._newest:
-            self.waiting[-1] = self._outgoing[-1] = self._newest = group
-        self.unsent += len(request.upstream)
-        self._counts[request.count] += request.cost
-        return True
 
     def on_events(self, events: int) -> None:
         """Read, or write what could not be written."""
@@ -113,7 +104,7 @@ class Link(Handler):
         self._to_flush = False
         if self.closed or self._blocked or not (self._outgoing or self._rest):
             return
-        self._newest = None
+        self._group = None
         pieces = [request.to_send() for request in self._outgoing]
         self._outgoing.clear()
         if self._rest:

@@ -3,8 +3,8 @@
 memcached answers every `get` line with a system call of its own, and one line of many keys with a single one. So what
 clients ask within one turn goes up in one line, which costs memcached a fraction. Each client still gets exactly its
 own: a VALUE must name a key that is owed, in the order asked, and goes to whoever asked for that one; keys that are
-passed over were misses. A miss is believed only once END has come: until then it could as well be that the two sides
-have got out of step, and what follows it waits too.
+passed over were misses. A value is given out once what follows it is right; a miss, and what stands behind it, once END
+has come: until then it could as well be that the two sides have got out of step.
 """
 
 from typing import Final
@@ -20,18 +20,18 @@ _VERB: Final = b"get"
 class Gathered(ValueRequest):
     """One line for many requests. It delivers to each of them, and tells each that it is finished."""
 
-    __slots__ = ("_answered", "_held_back", "_keys", "_length", "_sinks")
+    __slots__ = ("_answered", "_held_back", "_keys", "_length", "_missed", "_sinks")
 
-    def __init__(self, first: Get) -> None:
-        super().__init__(first.sink, b"", 0, first.count)
+    def __init__(self, sink: Sink, count: str) -> None:
+        super().__init__(sink, b"", 0, count)
         # As they stand in a line: each behind its space.
         self._keys: list[bytes] = []
         self._sinks: list[Sink] = []
         self._answered = 0
-        # Answers that wait for END, those of the next keys.
+        # Answers of the next keys, until they may be given out; and whether there is a miss among them.
         self._held_back: list[bytes] = []
+        self._missed = False
         self._length = len(_VERB) + 2
-        self.add(first)
 
     def add(self, request: Get) -> bool:
         """Take one more request in, if there is room for all of its keys."""
@@ -62,7 +62,7 @@ class Gathered(ValueRequest):
             position = self.stream(buffer, position)
             if self.streaming:
                 return position
-            self._answer(END)
+            self._held_back.append(END)
         keys = self._keys
         held_back = self._held_back
         while True:
@@ -71,8 +71,12 @@ class Gathered(ValueRequest):
                 break
             name, digits = match.group(1, 2)
             found = self._answered + len(held_back)
-            if found == len(keys) or keys[found] != name:
+            if found < len(keys) and keys[found] == name:
+                if not self._missed:
+                    self._release()
+            else:
                 found = self._find(name, found)
+                self._miss(found)
             length = int(digits)
             sink = self._sinks[found]
             if length > sink.largest_value:
@@ -81,7 +85,6 @@ class Gathered(ValueRequest):
             if end > size:
                 if length > STREAM_FROM:
                     # Too large to wait for END.
-                    self._pass_over_misses(found)
                     self._release()
                     # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
                     start, position = position, min(size, end - 2)
@@ -92,11 +95,7 @@ class Gathered(ValueRequest):
             if not buffer.startswith(b"\r\n", end - 2):
                 raise OutOfStep("a value that is longer than its length")
             self.hits += 1
-            if found != self._answered:
-                self._pass_over_misses(found)
-                held_back.append(buffer[position:end] + END)
-            else:
-                self._answer(buffer[position:end] + END)
+            held_back.append(buffer[position:end] + END)
             position = end
         if buffer.startswith(END, position):
             self._release()
@@ -145,8 +144,11 @@ class Gathered(ValueRequest):
         except ValueError:
             raise OutOfStep("a value under a key that was not asked for") from None
 
-    def _pass_over_misses(self, found: int) -> None:
-        """All before the key `found` have their answer, if only held back."""
+    def _miss(self, found: int) -> None:
+        """All that stand before the key `found` and have no answer are misses."""
+        if not self._missed:
+            self._release()
+        self._missed = True
         self._held_back += [END] * (found - self._answered - len(self._held_back))
 
     def _release(self) -> None:
@@ -154,3 +156,4 @@ class Gathered(ValueRequest):
         for answer in self._held_back:
             self._answer(answer)
         self._held_back.clear()
+        self._missed = False

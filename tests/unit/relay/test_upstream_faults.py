@@ -18,7 +18,7 @@ LARGE_CUTS = [*range(0, 40), 10_000, 16_384, *range(len(LARGE) - 12, len(LARGE))
 CONVERSATIONS = {
     "get": (b"get a\r\n", b"VALUE a 0 5\r\nEND\r\n\r\nEND\r\n"),
     "a multi-get": (b"get a b c\r\n", b"VALUE a 0 1\r\nx\r\nVALUE c 0 1\r\nz\r\nEND\r\n"),
-    "pipelined gets": (b"get a\r\nget b\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\nVALUE b 0 1\r\ny\r\nEND\r\n"),
+    "pipelined gets": (b"gets a\r\ngets b\r\n", b"VALUE a 0 1 7\r\nx\r\nEND\r\nVALUE b 0 1 8\r\ny\r\nEND\r\n"),
     "gets": (b"gets a\r\n", b"VALUE a 0 4 123456\r\nGET \r\nEND\r\n"),
     "gat": (b"gat 10 a\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n"),
     "set": (b"set a 0 0 1\r\nx\r\n", b"STORED\r\n"),
@@ -96,6 +96,31 @@ def test_upstream_dies_within_a_large_value(play: Play, length: int) -> None:
     assert not behind.ended
 
 
+def test_upstream_dies_at_every_byte_of_a_reply_to_many(play: Play) -> None:
+    """Case 46 for gets that went up together: to each the whole value or SERVER_ERROR, and never a miss."""
+    blocks = [value_block(b"k%d" % number, 3) for number in range(3)]
+    reply = b"".join(blocks) + b"END\r\n"
+    lost = b"SERVER_ERROR upstream connection lost\r\n"
+    for length in range(len(reply)):
+        upstream = play.upstream()
+        clients = [play.client() for _ in blocks]
+        for number, client in enumerate(clients):
+            client.send(b"get k%d\r\n" % number)
+        play.run()
+        upstream.ask(b"get k0 k1 k2\r\n")
+        upstream.send(reply[:length])
+        play.run()
+        upstream.close()
+        play.run()
+        received = [client.receive() for client in clients]
+        for block, got in zip(blocks, received, strict=True):
+            assert got in (block + b"END\r\n", lost), length
+        assert received[-1] == lost, length
+        for client in clients:
+            client.send(b"quit\r\n")
+        play.run()
+
+
 def test_upstream_dies_at_every_byte_of_binary_replies(play: Play) -> None:
     replies = [
         _reply(packets.GETK, 1, key=b"a", value=b"value", extras=b"\0\0\0\0"),
@@ -149,7 +174,7 @@ SURPRISES = {
     "a beginning of the key": (b"get ab\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n"),
     "the keys in another order": (b"get a b\r\n", b"VALUE b 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"),
     "a key twice": (b"get a b\r\n", b"VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nEND\r\n"),
-    "the next line's key": (b"get a\r\nget b\r\n", b"VALUE b 0 1\r\nx\r\nEND\r\nEND\r\n"),
+    "the next line's key": (b"gets a\r\ngets b\r\n", b"VALUE b 0 1 7\r\nx\r\nEND\r\nEND\r\n"),
     "a longer value": (b"get a\r\n", b"VALUE a 0 1\r\nxx\r\nEND\r\n"),
     "a cas that was not asked for": (b"get a\r\n", b"VALUE a 0 1 7\r\nx\r\nEND\r\n"),
     "no cas": (b"gets a\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n"),

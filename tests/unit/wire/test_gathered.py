@@ -25,9 +25,8 @@ class Crowd:
 
     def __init__(self, *lines: bytes) -> None:
         self.sinks = [Collector() for _ in lines]
-        first, *others = (get(sink, asked) for sink, asked in zip(self.sinks, lines, strict=True))
-        self.group = Gathered(first)
-        assert all(self.group.add(request) for request in others)
+        self.group = Gathered(self.sinks[0], "read")
+        assert all(self.group.add(get(sink, asked)) for sink, asked in zip(self.sinks, lines, strict=True))
         self.line = self.group.to_send()
         self.link = Link()
         self.link.waiting.append(self.group)
@@ -188,18 +187,19 @@ def test_upstream_ends_before_any_reply() -> None:
 
 def test_a_line_has_bounds() -> None:
     sink = Collector()
-    group = Gathered(get(sink, b"get k0\r\n"))
-    taken = 1
+    group = Gathered(sink, "read")
+    taken = 0
     while group.add(get(sink, b"get k%d\r\n" % taken)):
         taken += 1
     assert taken == 100
-    group = Gathered(get(sink, b"get %s\r\n" % (b"x" * 250)))
-    taken = 1
+    group = Gathered(sink, "read")
+    taken = 0
     while group.add(get(sink, b"get %s\r\n" % (b"y" * 250))):
         taken += 1
     assert taken == 8
     assert len(group.to_send()) <= 2048
-    group = Gathered(get(sink, b"get a\r\n" * 60))
+    group = Gathered(sink, "read")
+    assert group.add(get(sink, b"get a\r\n" * 60))
     assert not group.add(get(sink, b"get b\r\n" * 41))
     assert group.add(get(sink, b"get b\r\n" * 40))
     assert group.to_send() == b"get" + b" a" * 60 + b" b" * 40 + b"\r\n"
