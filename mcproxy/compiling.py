@@ -1,5 +1,6 @@
-"""What mypyc has to be told of classes; see docs/design.md, "Compiled or not". In plain Python it has no effect."""
+"""What mypyc has to be told of classes, and whether it compiled them; see docs/design.md, "Compiled or not"."""
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,3 +16,9 @@ else:
     def mypyc_attr(**_):
         """Properties of a compiled class."""
         return lambda kind: kind
+
+
+def is_compiled() -> bool:
+    """Whether this is the compiled form of the program."""
+    found = find_spec("mcproxy.wire.requests")
+    return found is not None and not str(found.origin).endswith(".py")

@@ -24,6 +24,7 @@ from collections.abc import Sequence  # noqa: E402
 import mcproxy  # noqa: E402
 from mcproxy.cli.arguments import Parser  # noqa: E402
 from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError, complain  # noqa: E402
+from mcproxy.compiling import is_compiled  # noqa: E402
 from mcproxy.config.problems import ConfigurationError  # noqa: E402
 
 COMMANDS = ("run", "check", "demo", "user")
@@ -88,7 +89,8 @@ def _give_up_standard_output() -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="mcproxy", description="An authenticating TLS/SASL proxy in front of memcached.")
-    parser.add_argument("--version", action="version", version=f"mcproxy {mcproxy.__version__}")
+    version = f"mcproxy {mcproxy.__version__}" + (" (compiled)" if is_compiled() else "")
+    parser.add_argument("--version", action="version", version=version)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for name in COMMANDS:
         importlib.import_module(f"mcproxy.cli.{name}").register(subparsers)

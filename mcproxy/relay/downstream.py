@@ -21,15 +21,15 @@ WRITE: Final = select.EPOLLOUT
 GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
 
-class Downstream(Handler, Sink):
+class Downstream(Sink, Handler):
     """Reads only while the session can go on (`_paused` says that it can't), and bounds what it keeps."""
 
     def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits) -> None:
-        Handler.__init__(self, relay.now)
-        self.largest_value = 0
+        super().__init__()
+        self.held = 0
+        # Since when the client has taken nothing of what is queued for it, or left a frame unfinished.
+        self.stalled_since = relay.now
         self.closed = False
-        # Answers that are still to come, counted down by the link.
-        self.in_flight = 0
         self._relay = relay
         self._traffic = relay.traffic
         self._connection = connection

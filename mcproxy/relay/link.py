@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from mcproxy.compiling import mypyc_attr
 from mcproxy.relay.poller import READ, Handler, Relay
 from mcproxy.wire.gathered import Gathered
 from mcproxy.wire.requests import OutOfStep, Request
@@ -23,6 +24,7 @@ LOST: Final = b"upstream connection lost"
 TIMED_OUT: Final = b"upstream timed out"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Link(Handler):
     """One upstream connection in service. `on_lost` is told the reason when it ends; `timeout` in seconds.
 
@@ -31,7 +33,8 @@ class Link(Handler):
     """
 
     def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
-        super().__init__(relay.now)
+        self.held = 0
+        self.stalled_since = relay.now
         self.waiting: deque[Request] = deque()
         self.unsent = 0
         # How many of `waiting` upstream can have seen: what comes before a request was sent is not its reply.

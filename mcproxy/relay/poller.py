@@ -16,11 +16,11 @@ from typing import Final
 
 import trio
 
-from mcproxy.compiling import mypyc_attr
+from mcproxy.compiling import mypyc_attr, trait
 from mcproxy.relay.traffic import Traffic
 
 # Seconds until the turn goes back to trio, however much there is to do; and while others (a login, say) need it.
-TURN: Final = 0.002
+TURN: Final = 0.004
 SHORT_TURN: Final = 0.0005
 # Seconds to wait for more, after activity.
 LINGER: Final = 0.001
@@ -34,6 +34,7 @@ STOPPED: Final = "the proxy ends"
 OVER_BUDGET: Final = "total_buffer exceeded"
 
 
+@trait
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Handler:
     """A descriptor in the epoll.
@@ -41,9 +42,8 @@ class Handler:
     It keeps `held` bytes in memory, and last got on with them at `stalled_since`, in seconds of the monotonic clock.
     """
 
-    def __init__(self, now: float) -> None:
-        self.held = 0
-        self.stalled_since = now
+    held: int
+    stalled_since: float
 
     def readable(self) -> None:
         """There is something to read, and nothing else."""

@@ -9,11 +9,14 @@ for a read, so what is queued towards a client is plain bytes, whether they are 
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 RECEIVE_SIZE: Final = 64 * 1024
 # What one read returns at most: a TLS record (RFC 8446 section 5.1).
 _RECORD: Final = 16 * 1024
+# What sockets received, until it is decrypted. One for all: nothing of it is kept.
+_received: Final = memoryview(bytearray(RECEIVE_SIZE))
 
 
 class Secured:
@@ -27,10 +30,12 @@ class Secured:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._receive = connection.recv
+        self._receive_into = connection.recv_into
         self._feed = self._incoming.write
-        self._read = self._tls.read
-        self._write = self._tls.write
+        # The C object's own methods, where it can be had: those of ssl.SSLObject only call them.
+        inner = getattr(self._tls, "_sslobj", self._tls)
+        self._read: Callable[[int], bytes] = inner.read
+        self._write: Callable[[bytes | memoryview], int] = inner.write
         self._take = self._outgoing.read
         self.ended = False
 
@@ -60,17 +65,20 @@ class Secured:
         """All that can be had now; empty at the end. Raises BlockingIOError, or OSError if the connection is broken."""
         if self.ended:
             return b""
+        wanted = _RECORD
         if not self._incoming.pending:
-            data = self._receive(size)
-            if not data:
+            received = self._receive_into(_received, size)
+            if not received:
                 # The end of the stream ends the connection, with a goodbye or without: an unfinished frame is dropped.
                 return b""
-            self._feed(data)
+            self._feed(_received[:received])
+            # Asking for 16 KiB would allocate as much. This is enough unless a part of the record had come before.
+            wanted = min(received, _RECORD)
         try:
-            first = self._read(_RECORD)
+            first = self._read(wanted)
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
-        if not self._incoming.pending:
+        if len(first) < wanted and not self._incoming.pending:
             if not first:
                 self.ended = True
             return first

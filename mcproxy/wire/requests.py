@@ -9,7 +9,7 @@ trusted.
 import re
 from typing import Final
 
-from mcproxy.compiling import mypyc_attr, trait
+from mcproxy.compiling import mypyc_attr
 from mcproxy.wire import grammar
 
 # A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
@@ -26,7 +26,6 @@ class OutOfStep(Exception):
     """Upstream sent what the oldest request in flight cannot have as its reply. The link must be dropped."""
 
 
-@trait
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Sink:
     """Where the replies of one downstream connection go.
@@ -34,8 +33,9 @@ class Sink:
     `in_flight` answers are still to come. `largest_value` is that of the values it was sent lately, in bytes.
     """
 
-    largest_value: int
-    in_flight: int
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.largest_value = 0
 
     def deliver(self, data: bytes) -> None:
         """Queue bytes for the client."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.poller import LINGER, Handler
+from mcproxy.relay.link import Link
+from mcproxy.relay.poller import LINGER
 from mcproxy.relay.secured import socket_of
 from mcproxy.relay.session import FRAMES_AT_ONCE
 from tests.support import packets
@@ -31,16 +32,15 @@ class Polls:
         return getattr(self._epoll, name)
 
 
-class Broken(Handler):
+class Broken(Link):
     """A handler with a bug in one of its methods."""
 
     def __init__(self, play: Play, where: str) -> None:
-        super().__init__(play.relay.now)
         self.where = where
-        self.closed: list[str] = []
+        self.reasons: list[str] = []
         self.play = play
         self.mine, self.theirs = socket.socketpair()
-        play.relay.register(self.theirs.fileno(), self, 1)
+        super().__init__(play.relay, self.theirs, 1, pytest.fail)
 
     def _act(self, where: str) -> None:
         if where == self.where:
@@ -67,7 +67,7 @@ class Broken(Handler):
         self._act("sweep")
 
     def close(self, reason: str) -> None:
-        self.closed.append(reason)
+        self.reasons.append(reason)
         self.play.relay.unregister(self.theirs.fileno())
 
 
@@ -94,7 +94,7 @@ def test_a_handler_with_a_bug_costs_only_itself(play: Play, broken: Broken) -> N
     play.run()
     assert client.receive() == b"END\r\n"
     assert [str(error) for error in play.errors] == ["a bug"]
-    assert len(broken.closed) == 1
+    assert len(broken.reasons) == 1
     play.errors.clear()
 
 

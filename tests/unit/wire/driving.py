@@ -33,11 +33,10 @@ class Collector(Sink):
     """A sink: what the client gets."""
 
     def __init__(self) -> None:
-        self.largest_value = 0
+        super().__init__()
         self.received = b""
         self.was_cut_short = False
         self.watches = False
-        self.in_flight = 0
         self.answered: list[Request] = []
 
     def deliver(self, data: bytes) -> None:
