@@ -175,12 +175,12 @@ class Relay:
             self._epoll.close()
             os.close(self._wake)
 
-    def turn(self) -> None:
-        """Handle what is ready, for about a TURN at most."""
+    def turn(self, longest: float = TURN) -> None:
+        """Handle what is ready, for about `longest` seconds at most."""
         handlers = self.handlers
         ready = self.ready
         self.now = time.monotonic()
-        deadline = self.now + (SHORT_TURN if self._busy else TURN)
+        deadline = self.now + (min(SHORT_TURN, longest) if self._busy else longest)
         wait = 0.0
         while True:
             events = self._epoll.poll(wait, _EVENTS_AT_ONCE)

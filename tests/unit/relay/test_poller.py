@@ -11,6 +11,8 @@ from mcproxy.relay.link import Link
 from mcproxy.relay.poller import LINGER
 from mcproxy.relay.secured import socket_of
 from mcproxy.relay.session import FRAMES_AT_ONCE
+from mcproxy.wire.outcome import Pending
+from mcproxy.wire.parser import Parser
 from tests.support import packets
 from tests.support.packets import packet
 from tests.unit.relay.harness import Play, Store, value_block
@@ -106,14 +108,14 @@ def test_a_bug_while_a_session_goes_on_closes_that_session(play: Play) -> None:
     play.run()
     upstream.ask(b"get a\r\n")
 
-    def bug(data: bytes, position: int, room: int) -> None:
-        raise RuntimeError("a bug")
+    class Broken(Parser):
+        def next(self, data: bytes, position: int, room: int) -> Pending:
+            raise RuntimeError("a bug")
 
-    parser = client.session.parser
-    right, parser.next = parser.next, bug  # type: ignore[method-assign, assignment]
+    right, client.session.parser = client.session.parser, Broken()
     upstream.send(b"END\r\n")
     play.run()
-    parser.next = right  # type: ignore[method-assign]
+    client.session.parser = right
     with contextlib.suppress(BrokenPipeError):
         client.push(b"flush_all\r\n")
     play.run()
@@ -324,8 +326,4 @@ def test_counts(play: Play) -> None:
 
 def _one_round(play: Play) -> None:
     """One poll and what comes of it: a turn whose time is over at once."""
-    deadline, play.relay.turn.__globals__["SHORT_TURN"] = play.relay.turn.__globals__["SHORT_TURN"], 0.0
-    try:
-        play.relay.turn()
-    finally:
-        play.relay.turn.__globals__["SHORT_TURN"] = deadline
+    play.relay.turn(0.0)

@@ -26,6 +26,7 @@ from mcproxy.wire.text import TextParser
 from mcproxy.wire.text_rules import TextRules
 from tests.support.memcached import Memcached
 from tests.unit.relay.harness import EVERYTHING, Witness
+from tests.unit.wire.driving import Collector
 
 TIMEOUT = 1.0
 VERSION = b"VERSION 1.6.18\r\n"
@@ -304,7 +305,7 @@ async def test_the_first_link_is_chosen_until_its_queue_is_long(clock: MockClock
             for _ in range(3):
                 await events.next()
             first, second, third = pool.links
-            request = Local(None, b"")  # type: ignore[arg-type]
+            request = Local(Collector(), b"")
             second.waiting.append(request)
             assert pool.shared.choose() is first
             first.waiting.extend([request] * LONG_QUEUE)

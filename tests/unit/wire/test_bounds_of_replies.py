@@ -9,7 +9,7 @@ import pytest
 
 from mcproxy.wire import grammar
 from mcproxy.wire.requests import LineRequest, Local, OutOfStep, Request, expect_more
-from mcproxy.wire.retrieval import Piece, Retrieval
+from mcproxy.wire.retrieval import Retrieval
 from tests.unit.wire.driving import Collector, Link
 from tests.unit.wire.granting import text
 from tests.unit.wire.test_retrieval_replies import LARGE, LARGE_REPLY, asking
@@ -79,8 +79,11 @@ def test_what_a_request_counts_as(frame, count, cost, lookups):
 
 def test_a_value_is_not_kept_once_it_was_sent_but_a_retrieval_is():
     """Its lines are what the keys of its reply are compared with."""
-    assert LineRequest.releases and not Retrieval.releases
-    assert type(request_for(b"set a 0 0 1\r\nx\r\n")) is LineRequest
+    storage, retrieval = request_for(b"set a 0 0 1\r\nx\r\n"), request_for(b"gets a\r\n")
+    assert (type(storage), type(retrieval)) == (LineRequest, Retrieval)
+    for request in (storage, retrieval):
+        assert request.to_send() != b""
+    assert (storage.upstream, retrieval.upstream) == (b"", b"gets a\r\n")
 
 
 @pytest.mark.parametrize("frame", [b"set a 0 0 1\r\nx\r\n", b"get a\r\n", b"stats\r\n"])
@@ -118,6 +121,7 @@ def test_a_large_value_may_begin_anywhere_in_what_came():
 
 
 def test_only_the_proxys_own_reply_needs_nothing_from_upstream():
-    assert [kind for kind in (Request, LineRequest, Retrieval, Piece, Local) if kind.local] == [Local]
+    assert not any(request_for(frame).local for frame in (b"get a\r\n", b"gets a\r\n", b"mn\r\n", b"stats\r\n"))
     own = Local(Collector(), b"x\r\n")
+    assert own.local
     assert (own.upstream, own.count, own.cost, own.lookups) == (b"", "", 1, 0)

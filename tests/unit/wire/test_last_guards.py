@@ -3,7 +3,6 @@
 Only here are rules made that contradict themselves; the patterns of the program give no occasion.
 """
 
-import copy
 import re
 
 import pytest
@@ -11,12 +10,12 @@ import pytest
 from mcproxy.wire.text import TextParser
 from mcproxy.wire.text_rules import TextRules
 from tests.unit.wire.driving import play_every_way
-from tests.unit.wire.granting import text_rules
+from tests.unit.wire.granting import EVERYTHING, LIMITS, ruleset, text_rules
 
 
 def with_match(pattern: bytes):
     """Makes parsers whose pattern is another one, while all else of their rules is as it should be."""
-    rules: TextRules = copy.copy(text_rules())
+    rules = TextRules(ruleset(*EVERYTHING), LIMITS)
     rules.match = re.compile(pattern).match
     return lambda sink: TextParser(rules, sink)
 

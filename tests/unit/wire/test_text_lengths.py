@@ -3,6 +3,7 @@
 import pytest
 
 from mcproxy.wire.outcome import WireLimits
+from mcproxy.wire.parser import Parser
 from tests.unit.wire.answering import answer, frames_of
 from tests.unit.wire.driving import play, play_every_way
 from tests.unit.wire.granting import text
@@ -116,21 +117,29 @@ def test_the_cap_on_values(limit):
     assert outcome.received == b"SERVER_ERROR object too large for cache\r\nMN\r\n"
 
 
+class Counting(Parser):
+    """A parser in front of another, which notes how often it is asked."""
+
+    def __init__(self, parser: Parser, asked: list[int]) -> None:
+        super().__init__()
+        self.parser = parser
+        self.asked = asked
+
+    def next(self, data, position, room):
+        self.asked.append(1)
+        outcome = self.parser.next(data, position, room)
+        self.end, self.needed = self.parser.end, self.parser.needed
+        self.until_newline, self.cutting = self.parser.until_newline, self.parser.cutting
+        return outcome
+
+
 def test_a_body_that_comes_slowly_is_not_looked_at_for_every_piece():
     """`needed` spares a parser that: a frame of a million bytes would be a million looks at it."""
     limits = WireLimits(value=1 << 20)
     asked: list[int] = []
 
     def counting(sink):
-        parser = text(limits=limits)(sink)
-        ask = parser.next
-
-        def counted(*arguments):
-            asked.append(1)
-            return ask(*arguments)
-
-        parser.next = counted
-        return parser
+        return Counting(text(limits=limits)(sink), asked)
 
     data = b"set k 0 0 100000\r\n" + b"x\n" * 50_000 + b"\r\n"
     assert play(counting, data, range(1, len(data))).upstream == data
