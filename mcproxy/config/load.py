@@ -46,7 +46,7 @@ def load(path: Path) -> Settings:
     Raises ConfigurationError with every problem.
     """
     path = Path(path)
-    return loads(_read(path), path)
+    return loads(read_text(path), path)
 
 
 def loads(text: str, path: Path, check_machine: bool = True) -> Settings:
@@ -76,7 +76,7 @@ def loads(text: str, path: Path, check_machine: bool = True) -> Settings:
 def users_file_of(path: Path) -> Path:
     """The users file that a configuration names, whatever else is wrong with it: `user add` comes before the first
     start, when the file and perhaps the certificates are still to be made. Raises ConfigurationError."""
-    document = _document(_read(path), path)
+    document = _document(read_text(path), path)
     value = document.data.get("users_file")
     if value is None:
         message = f"is not in {path}; add it (users_file: /etc/mcproxy/users), or use --users-file"
@@ -87,7 +87,8 @@ def users_file_of(path: Path) -> Path:
     return path.parent / value
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigurationError."""
     try:
         content = _content(path)
     except TimeoutError:

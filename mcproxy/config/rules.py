@@ -12,7 +12,7 @@ from typing import Any
 from mcproxy.config.addresses import TcpAddress, UnixAddress, overlap
 from mcproxy.config.names import GRANT_KINDS, KEYLESS_CLASSES
 from mcproxy.config.problems import Finding, Place, dotted, suggestion
-from mcproxy.config.schema import Admin, Grant, Limits, Listener, Role, Settings, Upstream
+from mcproxy.config.schema import SMALLEST_BUFFER, Admin, Grant, Limits, Listener, Role, Settings, Upstream
 from mcproxy.config.units import show_size
 
 
@@ -31,9 +31,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
         yield from _grant(grant, settings, ("grants", index))
     yield from _grants_that_disagree(settings.grants)
     yield from _unknown_roles(settings.default_roles, settings, ("default_roles",))
-    yield from _limits(settings.limits, ("limits",))
-    if settings.workers != 1:
-        yield Finding(("workers",), "more than one is not available in this version; write 1 or take it out")
+    yield from _limits(settings.limits, settings.workers, ("limits",))
     yield from _admin(settings.admin, ("admin",))
     yield from _shared_addresses(settings)
 
@@ -177,13 +175,16 @@ def _unknown_roles(roles: list[str], settings: Settings, place: Place) -> Iterat
             yield Finding((*place, index), message, about=(("roles",),))
 
 
-def _limits(limits: Limits, place: Place) -> Iterator[Finding]:
-    if limits.total_buffer < 2 * limits.value:
+def _limits(limits: Limits, workers: int, place: Place) -> Iterator[Finding]:
+    """Each worker has its part of `total_buffer`."""
+    least = max(2 * limits.value, SMALLEST_BUFFER)
+    if limits.total_buffer < workers * least:
+        each = f" for each of {workers} workers" if workers > 1 else ""
         message = (
-            f"must hold at least two values of the largest size; with value: {show_size(limits.value)} "
-            f"write {show_size(2 * limits.value)} or more"
+            f"must hold at least two values of the largest size{each}; with value: {show_size(limits.value)} "
+            f"write {show_size(workers * least)} or more"
         )
-        yield Finding((*place, "total_buffer"), message, about=((*place, "value"),))
+        yield Finding((*place, "total_buffer"), message, about=((*place, "value"), ("workers",)))
 
 
 def _admin(admin: Admin, place: Place) -> Iterator[Finding]:

@@ -27,10 +27,14 @@ from mcproxy.auth.principals import Principal
 from mcproxy.config import names
 from mcproxy.config.addresses import Network, TcpAddress, UnixAddress, parse_bind, parse_destination, parse_network
 from mcproxy.config.problems import Finding, Problem, dotted
+from mcproxy.config.processors import parse_workers
 from mcproxy.config.units import parse_duration, parse_size
 
 MAX_VALUE = 2**30
 """The largest value memcached can be told to take: `-I` ends at 1 GiB."""
+
+SMALLEST_BUFFER = 2**20
+"""Bytes that any process needs for what its clients are sent."""
 
 
 def _path(value: Any, info: ValidationInfo) -> Path:
@@ -173,7 +177,7 @@ class Limits(_Model):
     overlong_key: Annotated[Size, Field(ge=251, le=65536)] = 1024
     pipeline: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     session_buffer: Annotated[Size, Field(ge=2**16, le=2**36)] = 2 * 2**20
-    total_buffer: Annotated[Size, Field(ge=2**20, le=2**44)] = 256 * 2**20
+    total_buffer: Annotated[Size, Field(ge=SMALLEST_BUFFER, le=2**44)] = 256 * 2**20
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     connections_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     login_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 512
@@ -207,7 +211,7 @@ class Settings(_Model):
     grants: list[Grant] = []
     default_roles: list[Label] = []
     limits: Limits = Limits()
-    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    workers: Annotated[int, BeforeValidator(parse_workers), Field(ge=1, le=256)] = 1
     admin: Admin = Admin()
     logging: Logging = Logging()
     _problem: Callable[[Finding], Problem] | None = PrivateAttr(default=None)

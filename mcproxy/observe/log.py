@@ -35,9 +35,12 @@ Event = MutableMapping[str, Any]
 class DescriptorLogger:
     """structlog's last stage: writes a line with one write(), or drops and counts it if that would wait."""
 
-    def __init__(self, descriptor: int, render: Callable[[Mapping[str, Any]], bytes]) -> None:
+    def __init__(
+        self, descriptor: int, render: Callable[[Mapping[str, Any]], bytes], about: Mapping[str, Any] | None = None
+    ) -> None:
         self._descriptor = descriptor
         self._render = render
+        self._about = about or {}
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self._dropped = 0
@@ -47,7 +50,7 @@ class DescriptorLogger:
             dropped, self._dropped = self._dropped, 0
             now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             notice = {"timestamp": now, "level": "warning", "event": "log_lines_dropped", "dropped": dropped}
-            self._write(self._render(notice))
+            self._write(self._render({**notice, **self._about}))
         if self._writable():
             self._write(line)
         else:
@@ -83,22 +86,24 @@ def configure(
     *,
     descriptor: int = 2,
     clock: Callable[[], float] = time.monotonic,
+    worker: int | None = None,
 ) -> None:
     """Sets up the log of the whole process; may be called again, and loggers got before then follow.
 
-    `clock` (seconds, monotonic) is what the limit of repeated refusals goes by.
+    `clock` (seconds, monotonic) is what the limit of repeated refusals goes by. `worker` is in every line if given.
     """
     global _limit
     _limit = RefusalLimit(clock)
     render = render_json if format == "json" else render_console
-    sink = DescriptorLogger(descriptor, render)
+    about = {} if worker is None else {"worker": worker}
+    sink = DescriptorLogger(descriptor, render, about)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             _limit_refusals,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            lambda logger, method, event: render(_ordered(event)),
+            lambda logger, method, event: render(_ordered(event, about)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: sink,
@@ -137,5 +142,6 @@ def _limit_refusals(logger: object, method: str, event: Event) -> Event:
     return event
 
 
-def _ordered(event: Event) -> dict[str, Any]:
-    return {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event} | dict(event)
+def _ordered(event: Event, about: dict[str, Any]) -> dict[str, Any]:
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return first | about | dict(event)

@@ -31,6 +31,7 @@ class ConnectionRefusal(StrEnum):
     LOGIN_FAILED = "login_failed"
     PROTOCOL = "protocol"
     DRAINING = "draining"
+    UNDECIDED = "undecided"
 
 
 class LoginResult(StrEnum):
@@ -100,11 +101,7 @@ class Metrics:
             "Connections to memcached that were lost or could not be made, by reason.",
             reason=tuple(UpstreamFailure),
         )
-        Gauge(
-            "mcproxy_ready",
-            "1 if requests can be served: memcached answers and nothing drains.",
-            registry=self.registry,
-        ).set_function(lambda: float(ready()))
+        ready_gauge(self.registry, ready)
         Gauge(
             "mcproxy_build_info",
             "Always 1; the labels tell the versions.",
@@ -143,6 +140,15 @@ class Metrics:
         """The metrics and their content type, OpenMetrics or Prometheus's text format as the Accept header asks."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
+
+
+def ready_gauge(registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+    """Add the gauge that tells what /readyz does."""
+    Gauge(
+        "mcproxy_ready",
+        "1 if requests can be served: memcached answers and nothing drains.",
+        registry=registry,
+    ).set_function(lambda: float(ready()))
 
 
 class _Series:

@@ -1,10 +1,11 @@
 """The admin port: GET and HEAD of /metrics, /healthz and /readyz over HTTP/1.1, one request a connection.
 
-/healthz says that the process is alive, /readyz whether it should get traffic: a liveness probe that failed while
-memcached is down or the proxy drains would restart a proxy that is doing its job.
+/healthz says that the process is alive (and that no worker is missing for long), /readyz whether it should get traffic:
+a liveness probe that failed while memcached is down or the proxy drains would restart a proxy that is doing its job.
 """
 
-from collections.abc import Callable
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
@@ -33,9 +34,15 @@ class Reply(NamedTuple):
     allow: str = ""
 
 
+async def no_obstacle() -> str | None:
+    """What a process that can answer says of its own health."""
+    return None
+
+
 class _Admin(NamedTuple):
-    metrics: Callable[[str], tuple[bytes, str]]
-    ready: Callable[[], str | None]
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]]
+    ready: Callable[[], Awaitable[str | None]]
+    healthy: Callable[[], Awaitable[str | None]]
     health_only: bool
     busy: Callable[[], AbstractContextManager[object]]
     places: trio.CapacityLimiter
@@ -44,18 +51,46 @@ class _Admin(NamedTuple):
 async def serve_admin(
     listeners: list[trio.SocketListener],
     *,
-    metrics: Callable[[str], tuple[bytes, str]],
-    ready: Callable[[], str | None],
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
+    ready: Callable[[], Awaitable[str | None]],
     health_only: bool,
     busy: Callable[[], AbstractContextManager[object]],
+    healthy: Callable[[], Awaitable[str | None]] = no_obstacle,
 ) -> None:
     """Serves on bound and listening sockets until cancelled, and closes them then.
 
-    `metrics` takes an Accept header and returns body and content type. `ready` returns None, or why not, in one line.
-    With `health_only`, /metrics is not found. `busy` is entered while a connection is open.
+    `metrics` takes an Accept header and returns body and content type. `ready` and `healthy` return None, or why not,
+    in one line. With `health_only`, /metrics is not found. `busy` is entered while a connection is open.
     """
-    admin = _Admin(metrics, ready, health_only, busy, trio.CapacityLimiter(CONNECTIONS))
+    admin = _Admin(metrics, ready, healthy, health_only, busy, trio.CapacityLimiter(CONNECTIONS))
     await trio.serve_listeners(partial(_serve_connection, admin), listeners)
+
+
+def start_admin(
+    nursery: trio.Nursery,
+    listening: dict[str, list[socket.socket]],
+    *,
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
+    ready: Callable[[], Awaitable[str | None]],
+    healthy: Callable[[], Awaitable[str | None]] = no_obstacle,
+    busy: Callable[[], AbstractContextManager[object]],
+) -> None:
+    """Start serve_admin on the sockets named "admin", and on those named "health" without the metrics."""
+    for name, health_only in (("admin", False), ("health", True)):
+        if name in listening:
+            # A copy of the socket, whose own closing takes a unix socket's file along.
+            copies = [trio.SocketListener(trio.socket.from_stdlib_socket(sock.dup())) for sock in listening[name]]
+            nursery.start_soon(
+                partial(
+                    serve_admin,
+                    copies,
+                    metrics=metrics,
+                    ready=ready,
+                    healthy=healthy,
+                    health_only=health_only,
+                    busy=busy,
+                )
+            )
 
 
 async def _serve_connection(admin: _Admin, stream: trio.SocketStream) -> None:
@@ -81,7 +116,7 @@ async def _converse(admin: _Admin, stream: trio.SocketStream) -> None:
         request = await _receive_request(connection, stream)
         if request is None:
             return
-        reply, head = _answer(admin, request), request.method == b"HEAD"
+        reply, head = await _answer(admin, request), request.method == b"HEAD"
     except h11.RemoteProtocolError as refused:
         reply, head = Reply(refused.error_status_hint, b"not a request that is understood here\n"), False
     headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), ("Connection", "close")]
@@ -107,7 +142,7 @@ async def _receive_request(connection: h11.Connection, stream: trio.SocketStream
             return None
 
 
-def _answer(admin: _Admin, request: h11.Request) -> Reply:
+async def _answer(admin: _Admin, request: h11.Request) -> Reply:
     path = request.target.partition(b"?")[0]
     known = (b"/healthz", b"/readyz") if admin.health_only else (b"/healthz", b"/readyz", b"/metrics")
     if path not in known:
@@ -115,18 +150,21 @@ def _answer(admin: _Admin, request: h11.Request) -> Reply:
     if request.method not in (b"GET", b"HEAD"):
         return Reply(405, b"only GET and HEAD\n", allow="GET, HEAD")
     try:
-        return _page(admin, path, request)
+        return await _page(admin, path, request)
     except Exception as failure:  # a fault of ours must neither end the server nor show its insides
         log.error("admin_request_failed", path=path.decode(), error=f"{type(failure).__name__}: {failure}")
         return Reply(500, b"internal error; the log says more\n")
 
 
-def _page(admin: _Admin, path: bytes, request: h11.Request) -> Reply:
+async def _page(admin: _Admin, path: bytes, request: h11.Request) -> Reply:
     if path == b"/healthz":
-        return Reply(200, b"ok\n")
+        return _verdict(await admin.healthy(), b"ok\n")
     if path == b"/readyz":
-        obstacle = admin.ready()
-        return Reply(200, b"ready\n") if obstacle is None else Reply(503, " ".join(obstacle.split()).encode() + b"\n")
+        return _verdict(await admin.ready(), b"ready\n")
     accept = b", ".join(value for name, value in request.headers if name == b"accept")
-    body, content_type = admin.metrics(accept.decode("latin-1"))
+    body, content_type = await admin.metrics(accept.decode("latin-1"))
     return Reply(200, body, content_type)
+
+
+def _verdict(obstacle: str | None, fine: bytes) -> Reply:
+    return Reply(200, fine) if obstacle is None else Reply(503, " ".join(obstacle.split()).encode() + b"\n")

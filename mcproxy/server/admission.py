@@ -1,15 +1,18 @@
-"""How many connections there may be: in all, not yet logged in, and from one address."""
+"""How many connections there may be: in all, not yet logged in, and from one address. Counted here for one process or
+for all workers."""
 
 from collections import Counter
 
 import trio
 
+from mcproxy.observe.metrics import ConnectionRefusal
+
 # Connections from one address that are not logged in. Loopback and unix sockets have no such cap.
 LOGINS_PER_ADDRESS = 64
 
 
-class Place:
-    """One connection's place. It is given up once, whatever happens to the connection."""
+class CountedPlace:
+    """One connection's place, as Place of shared.py has it."""
 
     __slots__ = ("_admission", "_held", "_waiting", "address")
 
@@ -25,10 +28,14 @@ class Place:
             self._waiting = False
             self._admission.remove_waiting(self.address)
 
-    def logs_in_again(self) -> bool:
+    async def logs_in_again(self) -> bool:
         """It counts as not logged in again; False if there are too many of these."""
+        return self.waits_again()
+
+    def waits_again(self) -> bool:
+        """As logs_in_again, which is asynchronous only where somebody else must be asked."""
         if not self._waiting:
-            if not self._admission.may_wait(self.address):
+            if not self._held or not self._admission.may_wait(self.address):
                 return False
             self._waiting = True
             self._admission.add_waiting(self.address)
@@ -48,27 +55,45 @@ class Admission:
     def __init__(self, connections: int, per_address: int, logins: int) -> None:
         self.connections = 0
         self.waiting = 0
-        # While as many are logging in as may: set when there is room again. Until then nobody is accepted.
-        self.full: trio.Event | None = None
         self._most = connections
         self._most_per_address = per_address
         self._most_waiting = logins
+        # Set, and replaced, when there is room for somebody to log in again.
+        self._room = trio.Event()
         self._by_address: Counter[str] = Counter()
         self._waiting_by_address: Counter[str] = Counter()
 
-    def enter(self, address: str | None) -> "Place | str":
-        """A place, or why there is none: "too_many" or "too_many_from_address"."""
+    @property
+    def must_wait(self) -> bool:
+        """Whether whoever comes now has to wait until somebody else has logged in."""
+        return self.waiting >= self._most_waiting and self.connections < self._most
+
+    async def is_ahead(self) -> bool:
+        """A single process has nobody to be ahead of."""
+        return False
+
+    async def enter(self, address: str | None) -> CountedPlace | ConnectionRefusal:
+        """A place, or why there is none. Waits while as many are logging in as may.
+
+        After a restart all clients come back at once; the kernel keeps those waiting behind this one.
+        """
+        while self.must_wait:
+            await self._room.wait()
+        return self.enter_now(address)
+
+    def enter_now(self, address: str | None) -> CountedPlace | ConnectionRefusal:
+        """As enter, but whoever would have to wait is refused."""
         if self.connections >= self._most or self.waiting >= self._most_waiting:
-            return "too_many"
+            return ConnectionRefusal.TOO_MANY
         if address is not None:
             if self._most_per_address and self._by_address[address] >= self._most_per_address:
-                return "too_many_from_address"
+                return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
             if not self.may_wait(address):
-                return "too_many_from_address"
+                return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
             self._by_address[address] += 1
         self.connections += 1
         self.add_waiting(address)
-        return Place(self, address)
+        return CountedPlace(self, address)
 
     def may_wait(self, address: str | None) -> bool:
         """Whether one more of this address may be logging in."""
@@ -78,16 +103,14 @@ class Admission:
 
     def add_waiting(self, address: str | None) -> None:
         self.waiting += 1
-        if self.waiting >= self._most_waiting and self.full is None:
-            self.full = trio.Event()
         if address is not None:
             self._waiting_by_address[address] += 1
 
     def remove_waiting(self, address: str | None) -> None:
+        if self.waiting >= self._most_waiting:
+            self._room.set()
+            self._room = trio.Event()
         self.waiting -= 1
-        if self.full is not None:
-            self.full.set()
-            self.full = None
         _decrement(self._waiting_by_address, address)
 
     def remove(self, address: str | None) -> None:

@@ -1,8 +1,8 @@
 """Checks passwords, without letting anybody make the proxy hash itself to a standstill.
 
 In this order: the source's turn, its throttle, the memory of logins that succeeded, the hash. The throttle comes
-before the memory, or the memory would answer guesses at full speed. A source gets as many turns as there are threads:
-more would let it make many guesses before the first of them is counted, and fill the queue that others wait in.
+before the memory, or the memory would answer guesses at full speed. Turns and throttle are attempts.py; they hold for
+all workers together, while each has its own threads and its own memory.
 Logins that are the same and under way at once share one hash, so a thousand clients that reconnect after a restart
 cost one; a remembered login costs none.
 """
@@ -10,16 +10,15 @@ cost one; a remembered login costs none.
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
-from mcproxy.auth.throttle import Throttle, throttle_key
 from mcproxy.auth.users import Users
 from mcproxy.auth.verifiers import Verifier, mock_verifier
+from mcproxy.server.shared import Attempt, Attempts, Undecided
 
 THREADS: Final = 2
 QUEUE: Final = 256
@@ -32,6 +31,7 @@ UNKNOWN_USER: Final = "unknown user"
 THROTTLED: Final = "too many failed logins from this address"
 BUSY: Final = "too many logins are waiting to be checked"
 TOO_LATE: Final = "not checked before the login deadline"
+UNDECIDED: Final = "the parent process does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Authenticator:
     def __init__(
         self,
         users: Users,
-        throttle: Throttle,
+        attempts: Attempts,
         *,
         threads: int = THREADS,
         queue: int = QUEUE,
@@ -74,8 +74,7 @@ class Authenticator:
         hash_password: Callable[[Verifier, str], bool] = Verifier.matches,
     ) -> None:
         self._users = users
-        self._throttle = throttle
-        self._threads = threads
+        self._attempts = attempts
         self._limiter = trio.CapacityLimiter(threads)
         self._most_hashing = threads + queue
         self._hash_password = hash_password
@@ -85,7 +84,6 @@ class Authenticator:
         self._memory_seconds = memory_seconds
         self._memory: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._hashing: dict[bytes, _Hashing] = {}
-        self._turns: dict[str, trio.CapacityLimiter] = {}
         self.hashes = 0
         """Passwords hashed since the start."""
 
@@ -107,30 +105,19 @@ class Authenticator:
         `deadline` is in seconds of trio's clock; what is not decided by then is refused. Unknown users cost what
         known ones do.
         """
-        with trio.move_on_at(deadline):
-            async with self._turn(source):
-                now = trio.current_time()
-                wait = self._throttle.delay(source, now, deadline - now)
-                if wait is None:
-                    return self._refused(username, THROTTLED)
-                if wait > 0:
-                    await trio.sleep(wait)
-                return await self._decide(username, password, source)
+        try:
+            with trio.move_on_at(deadline):
+                async with self._attempts.attempt(source, deadline - trio.current_time()) as attempt:
+                    if attempt.wait is None:
+                        return self._refused(username, THROTTLED)
+                    if attempt.wait > 0:
+                        await trio.sleep(attempt.wait)
+                    return await self._decide(username, password, attempt)
+        except Undecided:
+            return self._refused(username, UNDECIDED)
         return self._refused(username, TOO_LATE)
 
-    @asynccontextmanager
-    async def _turn(self, source: str) -> AsyncIterator[None]:
-        key = throttle_key(source)
-        turns = self._turns.setdefault(key, trio.CapacityLimiter(self._threads))
-        try:
-            async with turns:
-                yield
-        finally:
-            statistics = turns.statistics()
-            if not statistics.borrowed_tokens and not statistics.tasks_waiting:
-                self._turns.pop(key, None)
-
-    async def _decide(self, username: str, password: str, source: str) -> Verdict:
+    async def _decide(self, username: str, password: str, attempt: Attempt) -> Verdict:
         users = self._users
         # Made for known users as well: the same steps for everybody.
         mock = mock_verifier(username, self._mock_key, iterations=users.usual_iterations)
@@ -146,9 +133,9 @@ class Authenticator:
             if matched:
                 self._remember(username, fingerprint)
         if not matched:
-            self._throttle.failed(source, trio.current_time())
+            await attempt.failed()
             return self._refused(username, WRONG_PASSWORD if username in self._users else UNKNOWN_USER)
-        self._throttle.succeeded(source, trio.current_time())
+        attempt.succeeded()
         return Verdict(accepted=True, known=True)
 
     async def _hash(self, fingerprint: bytes, verifier: Verifier, password: str) -> bool | None:

@@ -23,8 +23,8 @@ from mcproxy.relay.poller import OVER_BUDGET
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
 from mcproxy.server.access import unix_peer
-from mcproxy.server.admission import Place
 from mcproxy.server.authenticator import UNKNOWN_USER, WRONG_PASSWORD
+from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import close_gently, receive, send_all
 from mcproxy.server.tls import handshake
@@ -116,10 +116,8 @@ class Client:
                     data += more
                 if self._server.authenticator.knows(name):
                     self._principal = None
-                    if not self._place.logs_in_again():
-                        self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
-                        return
-                    await self._log_in(data)
+                    if await self._may_log_in_again():
+                        await self._log_in(data)
                     return
             if scope.cancelled_caught:
                 self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
@@ -229,17 +227,21 @@ class Client:
         """The client started another login: until it has succeeded, nobody is logged in."""
         self._session_ended(session, "logs in again")
         self._principal = None
-        if not self._place.logs_in_again():
-            self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
-            return
         self._server.start_soon(self._log_in_once_more, data)
 
     async def _log_in_once_more(self, data: bytes) -> None:
         with self._closing_on_error():
             with self._deadline() as scope:
-                await self._log_in(data)
+                if await self._may_log_in_again():
+                    await self._log_in(data)
             if scope.cancelled_caught:
                 self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+
+    async def _may_log_in_again(self) -> bool:
+        if await self._place.logs_in_again():
+            return True
+        self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
+        return False
 
     def closed(self, session: Session, reason: str) -> None:
         """The session is over and its socket closed."""

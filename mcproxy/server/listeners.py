@@ -9,6 +9,7 @@ from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.policy.allowlist import canonical_address
 from mcproxy.server.connection import Client
+from mcproxy.server.shared import Undecided
 from mcproxy.server.state import ListenerState, ServerState
 
 log = get_logger()
@@ -17,16 +18,28 @@ _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SHORTAGE_WAIT = 0.1
 # Connections accepted before other tasks get their turn.
 _AT_ONCE = 64
+# Seconds that a worker with more connections than another leaves it to take the next one. A turn of its relay is 2 ms.
+_OTHERS_FIRST = 0.005
+_WORDS = {
+    ConnectionRefusal.TOO_MANY: "too many connections",
+    ConnectionRefusal.TOO_MANY_FROM_ADDRESS: "too many connections from this address",
+    ConnectionRefusal.UNDECIDED: "the parent process does not answer",
+}
 
 
-async def accept_forever(server: ServerState, listener: ListenerState, sock: socket.socket) -> None:
-    """Accept until cancelled. A shortage of descriptors or memory is waited out."""
+async def accept_forever(
+    server: ServerState, listener: ListenerState, sock: socket.socket, *, shared: bool = False
+) -> None:
+    """Accept until cancelled. A shortage of descriptors or memory is waited out.
+
+    `shared` is for a socket that other workers accept from too. The kernel wakes them all, and an idle one is always
+    quicker than a busy one; so each takes one connection at a time, and waits a little while it is ahead of others.
+    """
     while True:
         await trio.lowlevel.wait_readable(sock)
-        for _ in range(_AT_ONCE):
-            if server.admission.full is not None:
-                # The kernel keeps the others waiting: after a restart all clients come back at once.
-                await server.admission.full.wait()
+        if shared and await server.entrance.is_ahead():
+            await trio.sleep(_OTHERS_FIRST)
+        for _ in range(1 if shared else _AT_ONCE):
             try:
                 connection, peer = sock.accept()
             except BlockingIOError:
@@ -38,10 +51,10 @@ async def accept_forever(server: ServerState, listener: ListenerState, sock: soc
                     break
                 # Linux hands errors of the new connection (it was reset already, say) to accept.
                 continue
-            _admit(server, listener, connection, peer)
+            await _admit(server, listener, connection, peer)
 
 
-def _admit(server: ServerState, listener: ListenerState, connection: socket.socket, peer: object) -> None:
+async def _admit(server: ServerState, listener: ListenerState, connection: socket.socket, peer: object) -> None:
     address = None
     exempt = True
     if connection.family != socket.AF_UNIX:
@@ -55,11 +68,17 @@ def _admit(server: ServerState, listener: ListenerState, connection: socket.sock
     if server.draining:
         _refuse(server, listener, connection, address, ConnectionRefusal.DRAINING, "the proxy is stopping")
         return
-    place = server.admission.enter(None if exempt else address)
-    if isinstance(place, str):
-        _refuse(
-            server, listener, connection, address, ConnectionRefusal(place), place.replace("_", " ") + " connections"
-        )
+    try:
+        # A parent's answer would else wait for the relay, which lingers for more from its sessions.
+        with server.relay.busy():
+            place = await server.entrance.enter(None if exempt else address)
+    except Undecided:
+        place = ConnectionRefusal.UNDECIDED
+    except BaseException:
+        connection.close()
+        raise
+    if isinstance(place, ConnectionRefusal):
+        _refuse(server, listener, connection, address, place, _WORDS[place])
         return
     server.metrics.connection_accepted(listener.name)
     connection.setblocking(False)

@@ -5,10 +5,11 @@ import grp
 import os
 import socket
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
+from mcproxy.config.schema import Admin
 
 BACKLOG = 4096
 
@@ -27,16 +28,61 @@ def listen(address: TcpAddress | UnixAddress, mode: int = 0o600, group: str | in
         raise BindError(f"cannot listen on {address}: {_explain(error, group)}") from None
 
 
-def _listen_tcp(address: TcpAddress) -> socket.socket:
+def listen_apart(address: TcpAddress, count: int) -> list[socket.socket]:
+    """`count` listening sockets on one address, among which the kernel spreads connections. Raises BindError.
+
+    SO_REUSEPORT would also let another process of this user in, a second proxy started by mistake, say; so whether the
+    address is free is found out without it.
+    """
+    try:
+        if address.port:
+            _bind_tcp(address).close()
+        first = _listen_tcp(address, apart=True)
+    except OSError as error:
+        raise BindError(f"cannot listen on {address}: {_explain(error, None)}") from None
+    listening = [first]
+    bound = TcpAddress(address.host, first.getsockname()[1])
+    try:
+        for _ in range(count - 1):
+            listening.append(_listen_tcp(bound, apart=True))
+    except OSError as error:
+        for sock in listening:
+            sock.close()
+        raise BindError(f"cannot listen on {bound}: {_explain(error, None)}") from None
+    return listening
+
+
+def listen_admin(settings: Admin, stack: ExitStack) -> dict[str, socket.socket]:
+    """The sockets "admin" and, if configured, "health", which close with the stack. Raises BindError."""
+    listening = {}
+    for name, address in (("admin", settings.bind), ("health", settings.health_bind)):
+        if address is not None:
+            listening[name] = listen(address)
+            stack.callback(close, listening[name])
+    return listening
+
+
+def _listen_tcp(address: TcpAddress, *, apart: bool = False) -> socket.socket:
+    listener = _bind_tcp(address, apart=apart)
+    try:
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind_tcp(address: TcpAddress, *, apart: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if apart:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # [::] is every address of the machine; its IPv4 peers show up as IPv4-mapped and are judged as IPv4.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
         listener.bind((address.host, address.port))
-        listener.listen(BACKLOG)
     except BaseException:
         listener.close()
         raise

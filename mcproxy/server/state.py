@@ -14,8 +14,8 @@ from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
 from mcproxy.relay.session import Session
 from mcproxy.server.access import Access
-from mcproxy.server.admission import Admission
 from mcproxy.server.authenticator import Authenticator
+from mcproxy.server.shared import Entrance
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ServerState:
     pools: dict[str, Pool]
     access: Access
     authenticator: Authenticator
-    admission: Admission
+    entrance: Entrance
     metrics: Metrics
     session_limits: SessionLimits
     sessions: set[Session] = field(default_factory=set)

@@ -15,10 +15,20 @@ class Server:
 
     def __init__(self):
         self.obstacle = None
+        self.illness = None
         self.busy_now = 0
         self.busy_most = 0
         self.metrics = Metrics(["private"], TrafficSnapshot, lambda: True).exposition
         self.port = 0
+
+    async def exposition(self, accept):
+        return self.metrics(accept)
+
+    async def ready(self):
+        return self.obstacle
+
+    async def healthy(self):
+        return self.illness
 
     @contextlib.contextmanager
     def busy(self):
@@ -36,8 +46,9 @@ class Server:
             partial(
                 admin.serve_admin,
                 listeners,
-                metrics=lambda accept: self.metrics(accept),
-                ready=lambda: self.obstacle,
+                metrics=self.exposition,
+                ready=self.ready,
+                healthy=self.healthy,
                 health_only=health_only,
                 busy=self.busy,
             )
@@ -103,6 +114,12 @@ async def test_readiness_says_why_not_and_health_does_not_care(server):
     server.obstacle = "draining\r\nX: y"
     assert (await server.get("/readyz"))[::2] == (503, b"draining X: y\n")
     assert (await server.get("/healthz"))[::2] == (200, b"ok\n")
+
+
+async def test_health_says_why_not_too(server):
+    server.illness = "worker 2 is down"
+    assert (await server.get("/healthz"))[::2] == (503, b"worker 2 is down\n")
+    assert (await server.get("/readyz"))[::2] == (200, b"ready\n")
 
 
 async def test_head_has_the_length_of_get_and_no_body(server):

@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from mcproxy.auth.throttle import Throttle
 from mcproxy.auth.users import Users
 from mcproxy.auth.verifiers import Verifier, make_verifier
+from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.authenticator import Authenticator, Verdict
 
 HERE, ELSEWHERE = "10.0.0.1", "10.0.0.2"
@@ -81,12 +82,12 @@ def hashing():
 
 @pytest.fixture
 def authenticator(hashing):
-    return Authenticator(users_of(sammy="secret", alex="other"), Throttle(), hash_password=hashing)
+    return Authenticator(users_of(sammy="secret", alex="other"), LocalAttempts(Throttle()), hash_password=hashing)
 
 
 async def test_the_real_hash():
     users = Users({("sammy", "SCRAM-SHA-256"): make_verifier("secret", 4096)})
-    authenticator = Authenticator(users, Throttle())
+    authenticator = Authenticator(users, LocalAttempts(Throttle()))
     deadline = trio.current_time() + 60
     assert await authenticator.check("sammy", "secret", HERE, deadline) == ACCEPTED
     assert await authenticator.check("sammy", "Secret", HERE, deadline) == WRONG
@@ -112,7 +113,7 @@ async def test_unknown_users_cost_what_most_known_ones_do_and_stay_unknown(authe
 
 
 async def test_a_stand_in_that_matched_would_not_help(mock_clock):
-    authenticator = Authenticator(users_of(), Throttle(), hash_password=lambda verifier, password: True)
+    authenticator = Authenticator(users_of(), LocalAttempts(Throttle()), hash_password=lambda verifier, password: True)
     for _ in range(2):
         assert await authenticator.check("nobody", "guess", HERE, SOON) == UNKNOWN
     assert authenticator.hashes == 2, "and it is not remembered"
@@ -150,7 +151,7 @@ async def test_what_is_remembered_is_the_password_and_not_the_user(authenticator
 
 
 async def test_the_parts_of_what_is_remembered_cannot_be_shifted(mock_clock, hashing):
-    authenticator = Authenticator(users_of(a="bc", ab="x"), Throttle(), hash_password=hashing)
+    authenticator = Authenticator(users_of(a="bc", ab="x"), LocalAttempts(Throttle()), hash_password=hashing)
     assert await authenticator.check("a", "bc", HERE, SOON) == ACCEPTED
     assert await authenticator.check("ab", "c", HERE, SOON) == WRONG
 
@@ -165,7 +166,7 @@ async def test_a_remembered_login_expires(authenticator, mock_clock):
 
 async def test_the_memory_is_bounded_and_keeps_who_comes_back(hashing, mock_clock):
     users = users_of(a="1", b="2", c="3")
-    authenticator = Authenticator(users, Throttle(), memory_size=2, hash_password=hashing)
+    authenticator = Authenticator(users, LocalAttempts(Throttle()), memory_size=2, hash_password=hashing)
     for name, password, hashes in [("a", "1", 1), ("b", "2", 2), ("a", "1", 2), ("c", "3", 3), ("a", "1", 3)]:
         assert await authenticator.check(name, password, HERE, SOON) == ACCEPTED
         assert authenticator.hashes == hashes, (name, password)
@@ -219,7 +220,7 @@ async def test_users_replaced_while_a_hash_is_under_way(authenticator, hashing, 
 async def test_threads_and_the_queue_are_bounded(hashing, mock_clock):
     users = users_of(**{f"user{number}": "x" for number in range(20)})
     throttle = Throttle()
-    authenticator = Authenticator(users, throttle, threads=2, queue=5, hash_password=hashing)
+    authenticator = Authenticator(users, LocalAttempts(throttle), threads=2, queue=5, hash_password=hashing)
     hashing.hold()
     verdicts = []
 
@@ -387,7 +388,7 @@ async def test_a_failure_counts_although_the_client_left(authenticator, hashing,
 async def test_nothing_is_left_behind(authenticator, mock_clock):
     for number in range(20):
         await authenticator.check("sammy", f"guess {number}", f"10.3.0.{number}", SOON)
-    assert authenticator._turns == {}
+    assert authenticator._attempts._turns == {}
     assert authenticator._hashing == {}
 
 
@@ -395,8 +396,8 @@ async def test_a_hash_that_breaks_accepts_nobody(mock_clock):
     def broken(verifier, password):
         raise MemoryError
 
-    authenticator = Authenticator(users_of(sammy="secret"), Throttle(), hash_password=broken)
+    authenticator = Authenticator(users_of(sammy="secret"), LocalAttempts(Throttle()), hash_password=broken)
     with pytest.raises(MemoryError):
         await authenticator.check("sammy", "secret", HERE, SOON)
     assert authenticator._hashing == {}
-    assert authenticator._turns == {}
+    assert authenticator._attempts._turns == {}

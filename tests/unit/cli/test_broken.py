@@ -105,8 +105,8 @@ BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
         ['roles.app.commands: stats works on all keys at once, so the role\'s keys must be ["*"]'],
     ),
     "what a later version has": (
-        lambda made: made.change(workers=4),
-        ["workers: more than one is not available in this version"],
+        lambda made: made.change(upstream={**made.settings["upstream"], "tls": {"ca": "ca.crt"}}),
+        ["upstream.tls: not available in this version; take it out"],
     ),
     "no users file": (lambda made: made.users.unlink(), ["there is no file", 'make it with "mcproxy user add"']),
     "a users file for everybody": (

@@ -170,7 +170,7 @@ def test_files_beside_the_configuration(installation, certificates, capsys):
 
 def test_all_problems_at_once(installation, capsys):
     installation.users.chmod(0o604)
-    installation.change(workers=2, default_roles=["nobody-has-it"])
+    installation.change(workers=0, default_roles=["nobody-has-it"])
     assert main(["check", "--config", str(installation.config)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -35,7 +35,7 @@ grants:
   - {usr: sammy, roles: [nobody]}
   - {user: olga, roles: [nobody]}
 limits: {value: 5MB, value: 5MB}
-workers: 2
+workers: 0
 """
 
 

@@ -137,11 +137,14 @@ REFUSED = {
         [("default_roles", ["app", "nothing-like-it"])],
         ['default_roles[1]: there is no role "nothing-like-it"; known are: app'],
     ),
-    "workers": ([("workers", 2)], ["workers: more than one is not available in this version"]),
     "admin off loopback": ([("admin", {"bind": "0.0.0.0:9156"})], ["admin.bind: may only be a loopback address"]),
     "no room for two values": (
         [("limits", {"value": "128MiB", "total_buffer": "255MiB"})],
         ["limits.total_buffer: must hold at least two values of the largest size; with value: 128MiB write 256MiB"],
+    ),
+    "no room for two values of each worker": (
+        [("limits", {"value": "32MiB"}), ("workers", 5)],
+        ["limits.total_buffer: must hold at least two values of the largest size for each of 5 workers; "],
     ),
     "an address twice": (
         [(f"{PRIVATE}.bind", ["10.0.0.5:1", "127.0.0.1:11212"])],

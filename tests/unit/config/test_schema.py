@@ -87,6 +87,9 @@ TOO_LONG = "k" * 251
         ("limits.idle_timeout", "-1s", 'limits.idle_timeout: "-1s" is not a duration'),
         ("limits.drain_timeout", "25h", "limits.drain_timeout: must be at most 24h"),
         ("workers", 0, "workers: must be at least 1"),
+        ("workers", 257, "workers: must be at most 256"),
+        ("workers", "many", 'workers: must be a whole number, or "auto" for one per usable core'),
+        ("workers", True, 'workers: must be a whole number, or "auto" for one per usable core'),
         ("logging", {"level": "loud"}, 'logging.level: "loud" is not known; known are: debug, error, info, warning'),
         ("logging", {"format": "xml"}, 'logging.format: "xml" is not known; known are: console, json'),
         # roles, keys and names

@@ -162,3 +162,11 @@ def test_each_line_is_one_write(pipe, monkeypatch):
     logger.info("event", user="sammy")
     assert [descriptor for descriptor, _ in writes] == [pipe[1]]
     assert writes[0][1].endswith(b"\n")
+
+
+def test_a_worker_says_which_one_it_is_in_every_line(pipe):
+    configure("info", "json", descriptor=pipe[1], worker=3)
+    logger.info("ready", worker_of="x")
+    (record,) = records(pipe[0])
+    assert list(record) == ["timestamp", "level", "event", "worker", "worker_of"]
+    assert record["worker"] == 3

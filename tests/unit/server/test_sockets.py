@@ -10,7 +10,7 @@ import pytest
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.server import sockets
-from mcproxy.server.sockets import BindError, listen
+from mcproxy.server.sockets import BindError, listen, listen_apart
 
 
 def mode_of(path: Path) -> int:
@@ -174,3 +174,49 @@ def test_one_address_of_ipv6_is_only_that() -> None:
 def test_an_address_that_this_machine_has_not() -> None:
     with pytest.raises(BindError, match="no interface of this machine has that address"):
         listen(TcpAddress("192.0.2.1", 0))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", "0.0.0.0"])
+def test_sockets_apart_share_the_port_that_the_kernel_chose(host: str) -> None:
+    listeners = listen_apart(TcpAddress(host, 0), 3)
+    try:
+        assert len({listener.getsockname()[1] for listener in listeners}) == 1
+        assert len({listener.fileno() for listener in listeners}) == 3
+        assert not any(listener.getblocking() or listener.get_inheritable() for listener in listeners)
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def test_connections_to_sockets_apart_go_to_all_of_them() -> None:
+    listeners = listen_apart(TcpAddress("127.0.0.1", 0), 2)
+    connections = [socket.create_connection(listeners[0].getsockname()) for _ in range(100)]
+    accepted: list[socket.socket] = []
+    try:
+        for listener in listeners:
+            before = len(accepted)
+            while len(accepted) - before < 100:
+                try:
+                    accepted.append(listener.accept()[0])
+                except BlockingIOError:
+                    break
+            assert len(accepted) > before
+        assert len(accepted) == 100
+    finally:
+        for one in (*listeners, *connections, *accepted):
+            one.close()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_sockets_apart_do_not_join_those_of_others(apart: bool) -> None:
+    """Although SO_REUSEPORT alone would let them, if the others have it too."""
+    address = TcpAddress("127.0.0.1", 0)
+    others = listen_apart(address, 1) if apart else [listen(address)]
+    try:
+        taken = TcpAddress("127.0.0.1", others[0].getsockname()[1])
+        with pytest.raises(BindError, match=f"^cannot listen on {taken}: another process listens there$"):
+            listen_apart(taken, 2)
+    finally:
+        others[0].close()
+    for listener in listen_apart(taken, 2):
+        listener.close()

@@ -1,0 +1,61 @@
+"""What is limited for the proxy as a whole, in the form in which connections ask for it.
+
+One process counts for itself: admission.py and attempts.py. Of several workers each asks the parent, which counts with
+the same two: mcproxy/workers.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from mcproxy.observe.metrics import ConnectionRefusal
+
+
+class Undecided(Exception):
+    """Whoever counts for all workers doesn't answer. What was asked for is refused."""
+
+
+class Place(Protocol):
+    """One connection's place. It is given up once, whatever happens to the connection."""
+
+    def logged_in(self) -> None:
+        """It counts as a session from now on."""
+
+    async def logs_in_again(self) -> bool:
+        """It counts as not logged in again; False if there are too many of these, or nobody to ask."""
+
+    def release(self) -> None:
+        """The connection is gone."""
+
+
+class Entrance(Protocol):
+    """Where connections get their places."""
+
+    async def is_ahead(self) -> bool:
+        """Whether another worker has fewer connections."""
+
+    async def enter(self, address: str | None) -> Place | ConnectionRefusal:
+        """A place, or why there is none. Waits while as many are logging in as may. Raises Undecided.
+
+        An address of None (loopback, unix) has no cap of its own.
+        """
+
+
+class Attempt(Protocol):
+    """One password that is to be checked. `wait` is in seconds; None: it must not be checked in the time it has."""
+
+    @property
+    def wait(self) -> float | None:
+        """How long to wait before the check."""
+
+    async def failed(self) -> None:
+        """It was wrong, and is counted before anybody is told. Raises Undecided."""
+
+    def succeeded(self) -> None:
+        """It was right."""
+
+
+class Attempts(Protocol):
+    """Who may try a password, and when."""
+
+    def attempt(self, source: str, patience: float) -> AbstractAsyncContextManager[Attempt]:
+        """Waits for the source's turn, which ends with the context. `patience`: seconds. Raises Undecided."""

@@ -1,0 +1,164 @@
+"""One worker as its parent sees it: a process, the channel to it, and what it reported last."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+import mcproxy
+from mcproxy.observe.together import Families
+from mcproxy.server.admission import Admission
+from mcproxy.server.attempts import LocalAttempts
+from mcproxy.workers.answers import Answers
+from mcproxy.workers.channel import Channel
+
+ANSWER_TIME = 1.0
+"""Seconds that a worker has for a report that is asked for."""
+_LAST_WORDS = 1.0
+
+Inherited = list[tuple[str, socket.socket, bool]]
+"""Listening sockets: the listener's name, the socket, whether other workers have the same."""
+
+
+class WorkerProcess:
+    """Started as it is made. `report` is called with every report of metrics that comes. Raises OSError.
+
+    `is_ahead` tells whether another worker has fewer connections than this one.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        handover: int,
+        listening: Inherited,
+        is_ahead: Callable[["WorkerProcess"], bool],
+        report: Callable[[Families], None],
+    ) -> None:
+        self.number = number
+        self.obstacle: str | None = "starting"
+        self.answers: Answers | None = None
+        self.started = trio.Event()
+        self.reported_at = trio.current_time()
+        self._is_ahead = is_ahead
+        self._report = report
+        self._asked = 0
+        self._answered = 0
+        self._next_answer = trio.Event()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            inherited = [sock.fileno() for _, sock, _ in listening]
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - no word of it is anybody's input
+                    _command(number, theirs.fileno(), handover),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno(), handover, *inherited],
+                    env=_environment(),
+                )
+            except BaseException:
+                ours.close()
+                raise
+        self._channel = Channel(ours)
+        self._channel.send(0, "start", [(name, sock.fileno(), shared) for name, sock, shared in listening])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def connections(self) -> int:
+        """How many it has."""
+        return 0 if self.answers is None else self.answers.connections
+
+    async def run(self, admission: Admission, attempts: LocalAttempts) -> str:
+        """Answer its questions until it has ended; returns how it did. What it held is given back then."""
+        # Not a thread that waits: PR_SET_PDEATHSIG is about the thread that started a process.
+        end = os.pidfd_open(self.pid)
+        try:
+            async with trio.open_nursery() as nursery:
+                self.answers = Answers(self._channel, nursery, admission, attempts, lambda: self._is_ahead(self))
+                listened = trio.Event()
+                nursery.start_soon(self._channel.send_forever)
+                nursery.start_soon(self._listen, self.answers, listened)
+                await trio.lowlevel.wait_readable(end)
+                with trio.move_on_after(_LAST_WORDS):
+                    await listened.wait()
+                self.answers.release_all()
+                nursery.cancel_scope.cancel()
+        finally:
+            os.close(end)
+            self.kill()
+            self._process.wait()
+            self._channel.close()
+        return _ending(self._process.returncode)
+
+    async def ask_for_report(self) -> bool:
+        """Whether a report came in time that was made after this was called."""
+        self._asked += 1
+        mine = self._asked
+        self._channel.send(0, "report", mine)
+        with trio.move_on_after(ANSWER_TIME):
+            while self._answered < mine:
+                await self._next_answer.wait()
+        return self._answered >= mine
+
+    def stop(self) -> None:
+        """Tell it to answer what was asked, and end."""
+        self._channel.send(0, "stop")
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    async def _listen(self, answers: Answers, listened: trio.Event) -> None:
+        try:
+            while (frame := await self._channel.receive()) is not None:
+                number, what, *arguments = frame
+                if what == "report":
+                    self._take_report(*arguments)
+                elif what == "started":
+                    self.started.set()
+                elif not answers.take(number, what, *arguments):
+                    break
+        except (TypeError, ValueError, AttributeError):
+            pass  # not what a worker of ours would send
+        # Nothing can be asked or told any more: a worker that goes on all the same must not.
+        listened.set()
+        self._channel.cut()
+
+    def _take_report(self, asked: int, obstacle: str | None, families: Families) -> None:
+        self._report(families)
+        self.obstacle = obstacle
+        self.reported_at = trio.current_time()
+        if asked > self._answered:
+            self._answered = asked
+            self._next_answer.set()
+            self._next_answer = trio.Event()
+
+
+def _command(number: int, control: int, handover: int) -> list[str]:
+    """-P: without it `-m` would take modules from whatever directory this happens to run in."""
+    flags = [flag for flag, given in (("-I", sys.flags.isolated), ("-E", sys.flags.ignore_environment)) if given]
+    warnings = [f"-W{option}" for option in sys.warnoptions]
+    return [sys.executable, "-P", *flags, *warnings, "-m", "mcproxy.workers", str(number), str(control), str(handover)]
+
+
+def _environment() -> dict[str, str]:
+    """The parent's own; where that runs from a checkout's directory, that is where its modules come from."""
+    root = str(Path(mcproxy.__file__).parent.parent)
+    if sys.path[0] != root:
+        return dict(os.environ)
+    known = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    names = {known.value: known.name for known in signal.Signals}
+    return f"killed by signal {names.get(-status, -status)}"

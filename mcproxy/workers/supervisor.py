@@ -1,0 +1,118 @@
+"""The parent's life: it starts the workers, starts those anew that end, and stops them."""
+
+import itertools
+import signal
+from collections.abc import AsyncIterator
+
+import trio
+
+from mcproxy.auth.throttle import Throttle
+from mcproxy.config.schema import Settings
+from mcproxy.observe.log import get_logger, report_suppressed
+from mcproxy.observe.together import Together
+from mcproxy.server.admission import Admission
+from mcproxy.server.attempts import LocalAttempts
+from mcproxy.server.serve import wait_for_stop
+from mcproxy.workers.process import Inherited, WorkerProcess
+from mcproxy.workers.watch import Watch
+
+FIRST_WAIT = 0.1
+"""Seconds before a worker that ended is started anew. Doubles at each try, up to LONGEST_WAIT."""
+LONGEST_WAIT = 30.0
+IN_SERVICE = 60.0
+"""Seconds that a worker has to last for the waits to begin anew."""
+GRACE = 5.0
+"""Seconds beyond the drain timeout that a worker has for its end before it is killed."""
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is the same one: timeout(1) and some supervisors send it twice."""
+
+log = get_logger()
+
+
+class Supervisor:
+    """Keeps one worker for each element of `listening` running. `handover` is the descriptor that all are given."""
+
+    def __init__(self, settings: Settings, handover: int, listening: list[Inherited]) -> None:
+        limits = settings.limits
+        self.status = 0
+        self._handover = handover
+        self._listening = listening
+        self._drain_timeout = limits.drain_timeout
+        self._admission = Admission(limits.connections, limits.connections_per_address, limits.login_connections)
+        self._attempts = LocalAttempts(Throttle())
+        self._incarnations = itertools.count(1)
+        self._stop = trio.Event()
+        self.together = Together()
+        self.watch = Watch(len(listening), self._stop)
+
+    async def run(self, signals: AsyncIterator[int]) -> None:
+        """Returns when told to stop and all workers have ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._heed, signals)
+            nursery.start_soon(self._report_suppressed)
+            nursery.start_soon(self.watch.report)
+            async with trio.open_nursery() as keeping:
+                for number, listening in enumerate(self._listening, 1):
+                    keeping.start_soon(self._keep, number, listening)
+            nursery.cancel_scope.cancel()
+
+    async def _keep(self, number: int, listening: Inherited) -> None:
+        """One worker after the other, with growing waits between them."""
+        wait = FIRST_WAIT
+        while not self._stop.is_set():
+            began = trio.current_time()
+            reason = await self._run_one(number, listening)
+            if self._stop.is_set():
+                return
+            if trio.current_time() - began >= IN_SERVICE:
+                wait = FIRST_WAIT
+            log.error("worker_ended", worker=number, reason=reason, starts_again_in=wait)
+            with trio.move_on_after(wait):
+                await self._stop.wait()
+            wait = min(2 * wait, LONGEST_WAIT)
+            self.watch.restarts += 1
+
+    async def _run_one(self, number: int, listening: Inherited) -> str:
+        """Returns how it ended."""
+        incarnation = next(self._incarnations)
+        try:
+            worker = WorkerProcess(
+                number,
+                self._handover,
+                listening,
+                self.watch.is_ahead,
+                lambda families: self.together.update(incarnation, families),
+            )
+        except OSError as error:
+            return f"could not be started: {error.strerror}"
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.watch.see_start, worker)
+                reason = await worker.run(self._admission, self._attempts)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.watch.see_end(worker)
+            self.together.ended(incarnation)
+        return reason
+
+    async def _heed(self, signals: AsyncIterator[int]) -> None:
+        await wait_for_stop(signals)
+        self._stop.set()
+        for worker in self.watch.running():
+            worker.stop()
+        asked = trio.current_time()
+        reason = "they did not end in time"
+        with trio.move_on_after(self._drain_timeout + GRACE):
+            async for number in signals:
+                if number != signal.SIGHUP and trio.current_time() - asked >= SAME_SIGNAL:
+                    reason = "told to stop a second time"
+                    break
+        self.status = 1
+        log.warning("workers_killed", reason=reason)
+        for worker in self.watch.running():
+            worker.kill()
+
+    async def _report_suppressed(self) -> None:
+        while True:
+            await trio.sleep(1)
+            report_suppressed()
