@@ -10,7 +10,7 @@ from tests.integration.conftest import UPSTREAM_TIMEOUT
 from tests.support import packets
 from tests.support.canonical import Frame
 from tests.support.conversation import SERVER_ERROR
-from tests.support.fake_upstream import CLOSE, HANG, RESET, Action, FakeUpstream, honest_script, on, reply
+from tests.support.fake_upstream import CLOSE, HANG, RESET, Action, Asked, FakeUpstream, honest_script, on, reply
 from tests.support.packets import packet
 from tests.support.proxy import Proxy
 from tests.support.serving import serves
@@ -129,10 +129,10 @@ def test_bytes_after_a_reply_end_the_link(behind: Proxy, faulty: FakeUpstream, e
 def test_all_that_wait_on_a_failed_link_are_told(behind: Proxy, faulty: FakeUpstream) -> None:
     """The first of three requests of different clients has a doubtful reply: none of the three gets one."""
     hold = threading.Event()
-    faulty.script = lambda frame, honest: [hold, B + b"END\r\n"] if frame.keys == (b"app:a",) else [honest]
+    faulty.script = asked = Asked(b"app:a", hold, B + b"END\r\n")
     clients = [behind.logged_in("sammy") for _ in range(3)]
     clients[0].send(b"get app:a\r\n")
-    eventually("the first request is under way", lambda: faulty.recording.requests())
+    eventually("the first request is under way", asked.is_set)
     clients[1].send(b"get app:b\r\n")
     clients[2].send(b"delete app:b\r\n")
     hold.set()

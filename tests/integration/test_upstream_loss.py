@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.support.conversation import SERVER_ERROR, Connection, play
-from tests.support.fake_upstream import CLOSE, HANG, RESET, FakeUpstream, honest_script, on
+from tests.support.fake_upstream import CLOSE, HANG, RESET, Asked, FakeUpstream, honest_script, on
 from tests.support.proxy import Proxy
 from tests.support.serving import serves
 from tests.support.waiting import eventually
@@ -18,10 +18,10 @@ B = b"VALUE app:b 0 10\r\nvalue of b\r\n"
 def test_a_late_reply_reaches_nobody_else(behind: Proxy, faulty: FakeUpstream, how: str) -> None:
     """The client leaves after sending; its reply comes when another client waits on the same link (case 47)."""
     hold = threading.Event()
-    faulty.script = lambda frame, honest: [hold, honest] if frame.keys == (b"app:a",) else [honest]
+    faulty.script = asked = Asked(b"app:a", hold, A + b"END\r\n")
     leaving, staying = behind.logged_in("sammy"), behind.logged_in("sammy")
     leaving.send(b"get app:a\r\n")
-    eventually("the first request is under way", lambda: faulty.recording.requests())
+    eventually("the first request is under way", asked.is_set)
     if how == "half-close":
         leaving.finish_sending()
     elif how == "reset":
@@ -86,10 +86,10 @@ def told_or_closed(connection: Connection) -> None:
 def test_a_missing_end_ends_the_link(behind: Proxy, faulty: FakeUpstream) -> None:
     """Another client's requests on the same link do not make up for it (case 48)."""
     before = faulty.closed_by_program
-    faulty.script = lambda frame, honest: [A] if frame.keys == (b"app:a",) else [honest]
+    faulty.script = asked = Asked(b"app:a", A)
     with behind.logged_in("sammy") as connection, behind.logged_in("sammy") as other:
         connection.send(b"get app:a\r\n")
-        eventually("the first request is under way", faulty.recording.requests)
+        eventually("the first request is under way", asked.is_set)
         other.send(b"get app:b\r\n")
         told_or_closed(connection)
         assert other.line().startswith(SERVER_ERROR.start)

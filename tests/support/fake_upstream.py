@@ -39,6 +39,24 @@ def on(verb: str, *actions: Action) -> Callable[[Frame, bytes], Sequence[Action]
     return lambda frame, honest: actions if frame.verb == verb else [honest]
 
 
+class Asked(threading.Event):
+    """The script that does `actions` when asked for this key alone and is honest otherwise; set once it was asked.
+
+    To be waited for where a request must not go up in one line with the next: the gets of one turn do.
+    """
+
+    def __init__(self, key: bytes, *actions: Action) -> None:
+        super().__init__()
+        self._key = key
+        self._actions = actions
+
+    def __call__(self, frame: Frame, honest: bytes) -> Sequence[Action]:
+        if frame.keys != (self._key,):
+            return [honest]
+        self.set()
+        return self._actions
+
+
 class FakeUpstream:
     """Listens on a port of 127.0.0.1; `script` may be changed at any time, `recording` holds what arrived."""
 
