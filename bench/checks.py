@@ -4,6 +4,7 @@ claims to check really refuses. Without these the fastest server would be one th
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 
@@ -12,12 +13,29 @@ from bench.peers import KEY_PREFIX
 from bench.processes import BenchError, connect
 
 BODY = b"aaaaaaaaaaaaaaaaaaaa"
+HEADER = struct.Struct(">BBHBBHIIQ")  # of a binary reply: magic, opcode, lengths, status, body, opaque, cas
+# Of the reply to a get of a value of 20 bytes. %s becomes the key asked, or the opaque.
 WRONG_REPLIES = {
-    "another key's value": b"VALUE bench:99999999 0 20\r\n%s\r\nEND\r\n" % BODY,
-    "a value of the wrong length": b"VALUE %%s 0 19\r\n%s\r\nEND\r\n" % BODY[1:],
-    "a value with another's content": b"VALUE %%s 0 20\r\n%s\r\nEND\r\n" % BODY,
-    "the reply to a set": b"STORED\r\n",
-    "a reply too many": b"END\r\nEND\r\n",
+    "text": {
+        "another key's value": b"VALUE bench:99999999 0 20\r\n%s\r\nEND\r\n" % BODY,
+        "a value of the wrong length": b"VALUE %%s 0 19\r\n%s\r\nEND\r\n" % BODY[1:],
+        "a value with another's content": b"VALUE %%s 0 20\r\n%s\r\nEND\r\n" % BODY,
+        "the reply to a set": b"STORED\r\n",
+        "a reply too many": b"END\r\nEND\r\n",
+    },
+    "meta": {
+        "a value of the wrong length": b"VA 19\r\n%s\r\n" % BODY[1:],
+        "a value with another's content": b"VA 20\r\n%s\r\n" % BODY,
+        "the reply to a set": b"HD\r\n",
+        "a reply too many": b"EN\r\nEN\r\n",
+    },
+    "binary": {
+        "another request's reply": HEADER.pack(0x81, 0, 0, 4, 0, 0, 24, 0x01010101, 0) + bytes(4) + b"%sopqrst",
+        "a value of the wrong length": HEADER.pack(0x81, 0, 0, 4, 0, 0, 23, 0, 0) + bytes(4) + BODY[1:],
+        "a value with another's content": HEADER.pack(0x81, 0, 0, 4, 0, 0, 24, 0, 0) + bytes(4) + BODY,
+        "the reply to a set": HEADER.pack(0x81, 1, 0, 0, 0, 0, 0, 0, 0),
+        "a reply too many": HEADER.pack(0x81, 0, 0, 0, 0, 1, 0, 0, 0) * 2,
+    },
 }
 
 
@@ -26,29 +44,36 @@ def answer(listening: socket.socket, reply: bytes) -> None:
     with contextlib.suppress(OSError):
         connection, _ = listening.accept()
         with connection:
-            asked = connection.recv(4096).split()[1]
-            connection.sendall(reply.replace(b"%s", asked))
+            asked = connection.recv(4096)
+            key = asked[24:] if asked.startswith(b"\x80") else asked.split()[1]
+            connection.sendall(reply.replace(b"%s", key))
             connection.recv(4096)
 
 
 def generator_notices(program: Path) -> None:
     """Raises BenchError if the generator takes any of these wrong replies for a good one."""
-    scenario = Scenario(1, 1, 20, reads=1, writes=0)
-    for name, reply in WRONG_REPLIES.items():
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            listening.settimeout(5)
-            thread = threading.Thread(target=answer, args=(listening, reply))
-            thread.start()
-            target = Target(f"127.0.0.1:{listening.getsockname()[1]}", None, None, (), 0)
-            try:
-                run_generator(program, [*arguments_for(scenario, target), "--warmup=0", "--seconds=5"], 10)
-            except BenchError as error:
-                if "wrong reply" not in str(error) and "nobody asked" not in str(error):
-                    raise BenchError(f"the generator, given {name}, failed otherwise: {error}") from error
-            else:
-                raise BenchError(f"the generator took {name} for a good reply")
-            finally:
-                thread.join()
+    for protocol, replies in WRONG_REPLIES.items():
+        for name, reply in replies.items():
+            must_notice(program, Scenario(1, 1, 20, reads=1, writes=0, protocol=protocol), name, reply)
+
+
+def must_notice(program: Path, scenario: Scenario, name: str, reply: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        thread = threading.Thread(target=answer, args=(listening, reply))
+        thread.start()
+        target = Target(f"127.0.0.1:{listening.getsockname()[1]}", None, None, (), 0)
+        try:
+            run_generator(program, [*arguments_for(scenario, target), "--warmup=0", "--seconds=5"], 10)
+        except BenchError as error:
+            if "wrong reply" not in str(error) and "nobody asked" not in str(error):
+                raise BenchError(
+                    f"the generator, given {name} in {scenario.protocol}, failed otherwise: {error}"
+                ) from error
+        else:
+            raise BenchError(f"the generator took {name} for a good reply in {scenario.protocol}")
+        finally:
+            thread.join()
 
 
 def ask(address: str, certificate: Path | None, lines: list[bytes]) -> list[bytes]:
@@ -74,10 +99,10 @@ def proxy_checks(name: str, target: Target) -> None:
     stranger = ask(target.address, target.certificate, [read])[0]
     if stranger and b"ERROR" not in stranger:
         raise BenchError(f"{name} answers strangers ({stranger!r}): this would measure a proxy with its checks off")
-    token = target.login.read_bytes().strip()
+    token = target.login.read_bytes().splitlines()[0]
     login = b"set auth 0 0 %d\r\n%s\r\n" % (len(token), token)
     welcome, allowed, outside = ask(
-        target.address, target.certificate, [login, b"get bench:none\r\n", b"get other\r\n"]
+        target.address, target.certificate, [login, b"get bench:0000:none\r\n", b"get other\r\n"]
     )
     if welcome != b"STORED\r\n" or allowed != b"END\r\n":
         raise BenchError(f"{name} does not let its user in ({welcome!r}, {allowed!r})")

@@ -2,25 +2,31 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.checks import proxy_checks
+from bench.forms import mcproxy_python
 from bench.measure import Scenario, Target, fill
-from bench.peers import PEERS, ROOT, Peer, Place, mcproxy_python
+from bench.peers import PEERS, Peer, Place
 from bench.processes import BenchError, Processes, Running, free_port, pin
 
 
 @dataclass(frozen=True)
 class Starter:
-    """A peer that runs, over one transport. For "direct" `running` is the memcached asked."""
+    """A peer that runs, over one transport. For memcached itself `running` is the one asked.
+
+    `seconds` from its start until it listened.
+    """
 
     peer: Peer
     transport: str
     address: str
     running: Running
     login: Path | None
+    seconds: float
 
     @property
     def name(self) -> str:
@@ -52,7 +58,7 @@ class Field:
         if not self.places:
             raise BenchError("nothing left to measure: --only names nobody who speaks this transport")
         for place in self.places:
-            if place.peer.logs_in:
+            if place.peer.is_checked:
                 proxy_checks(f"{place.name} {place.transport}", self.target(place))
 
     def start(self, peer: Peer, transport: str, address: str, upstream: str) -> Starter:
@@ -60,23 +66,42 @@ class Field:
         directory.mkdir(mode=0o700)
         is_tls = transport == "tls"
         place = Place(directory, address, upstream, is_tls, self.certificate, self.key, mcproxy_python())
-        working_directory = ROOT if peer.logs_in else directory
-        running = self.processes.start(f"{peer.name} {transport}", peer.command(place), working_directory)
+        command = peer.command(place)
+        start = time.monotonic()
+        running = self.processes.start(f"{peer.name} {transport}", command, peer.home or directory)
         running.wait_until_listening(address)
-        return Starter(peer, transport, address, running, directory / "login" if peer.logs_in else None)
+        seconds = time.monotonic() - start
+        return Starter(peer, transport, address, running, directory / "login" if peer.logs_in else None, seconds)
 
     def memcached_of(self, place: Starter) -> Running:
         return place.running if place.peer.is_memcached else self.upstream.running
 
-    def target(self, place: Starter) -> Target:
+    def target(self, place: Starter, login: Path | None = None) -> Target:
+        """`login`: a file of its users, instead of all of them."""
         certificate = self.certificate if place.transport == "tls" else None
         proxy = () if place.peer.is_memcached else tuple(place.running.pids())
-        return Target(place.address, certificate, place.login, proxy, self.memcached_of(place).process.pid)
+        protocols = place.peer.protocols
+        only = protocols[0] if len(protocols) == 1 else None
+        return Target(
+            place.address, certificate, login or place.login, proxy, self.memcached_of(place).process.pid, only
+        )
+
+    def places_for(self, scenario: Scenario, names: Collection[str] | None = None) -> list[Starter]:
+        """Who can be given this load, of those named. memcached is a yardstick in whatever protocol it speaks."""
+        return [
+            place
+            for place in self.places
+            if (place.peer.is_memcached or scenario.protocol in place.peer.protocols)
+            and (names is None or place.name in names)
+        ]
 
     def fill(self, program: Path, scenario: Scenario) -> None:
         for place in {self.upstream.address: self.upstream, **{p.address: p for p in self.places}}.values():
             if place.peer.is_memcached:
-                fill(program, scenario, self.target(place))
+                try:
+                    fill(program, scenario, self.target(place))
+                except BenchError as error:
+                    raise BenchError(f"{place.name} {place.transport}, storing for {scenario}: {error}") from error
 
     def pin_for(self, place: Starter) -> None:
         """The proxy alone on the second core; direct memcached likewise, for it is then what is measured."""

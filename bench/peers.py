@@ -1,18 +1,16 @@
 """The proxies measured, a record each: how each is configured for the same job, as its own manual advises.
 
 All of them: one thread or worker, the same memcached behind them by the same kind of socket, the same certificate and
-TLS 1.3, and no logging of single connections except mcproxy's, whose logs, metrics, login and grants are on."""
+TLS 1.3, and no logging of single connections except mcproxy's (bench/subject.py), whose logs, metrics, login and grants
+are on."""
 
-import json
 import os
 import re
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench.processes import BenchError, free_port
@@ -57,16 +55,20 @@ class Peer:
     command: Callable[[Place], list[str]]
     transports: tuple[str, ...] = ("plain", "tls")
     version: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ("text", "meta", "binary")
     is_memcached: bool = False  # no proxy: the requests end here
     is_required: bool = False
-    logs_in: bool = False  # the load begins with a token login, and strangers must be refused
+    logs_in: bool = False  # the load begins with a login, from the file "login" in its directory
+    is_checked: bool = False  # strangers must be refused, and keys that were not granted
+    home: Path | None = None  # where it runs; its own directory if nothing is said
 
     def is_installed(self) -> bool:
         return shutil.which(self.program) is not None
 
     def version_text(self) -> str:
-        command = [self.program, *self.version]
-        words = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=ROOT)
+        program = "memcached" if self.is_memcached else self.program
+        command, home = [program, *self.version], self.home or ROOT
+        words = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=home)
         found = re.search(r"\d+\.\d+[\w.+-]*", words.stdout + words.stderr)
         return found.group() if found else "?"
 
@@ -80,6 +82,19 @@ def memcached(place: Place) -> list[str]:
     if place.tls:
         command += ["-Z", "-o", f"ssl_chain_cert={place.certificate},ssl_key={place.key}"]
     return command
+
+
+def memcached_sasl(place: Place) -> list[str]:
+    """memcached's own TLS and its own login: SASL PLAIN against a sasldb, which the binary protocol alone can do."""
+    user, password, database = "bench", secrets.token_urlsafe(18), place.directory / "sasldb"
+    place.write("login", f"{user} {password}\n")
+    add = ["saslpasswd2", "-p", "-c", "-a", "memcached", "-f", str(database), user]
+    added = subprocess.run(add, input=password, capture_output=True, text=True)
+    if added.returncode != 0:
+        raise BenchError(f"saslpasswd2 failed: {(added.stderr or added.stdout).strip()[-200:]}")
+    settings = {"mech_list": "plain", "pwcheck_method": "auxprop", "auxprop_plugin": "sasldb", "sasldb_path": database}
+    place.write("memcached.conf", "".join(f"{name}: {value}\n" for name, value in settings.items()))
+    return ["env", f"SASL_CONF_PATH={place.directory}", *memcached(place), "-S"]
 
 
 def haproxy(place: Place) -> list[str]:
@@ -151,73 +166,22 @@ TIMEOUTidle = 3600
     return ["stunnel4", place.write("stunnel.conf", configuration)]
 
 
-def mcproxy(place: Place) -> list[str]:
-    """All that it is for: a token login against a SCRAM verifier, a grant by key prefix, metrics, logs."""
-    password = secrets.token_urlsafe(18)
-    place.write("login", f"bench {password}\n")
-    users = place.directory / "users"
-    run = [place.python, "-m", "mcproxy"]
-    added = subprocess.run(
-        [*run, "user", "add", "bench", "--users-file", str(users), "--password-stdin"],
-        input=password + "\n",
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    if added.returncode != 0:
-        raise BenchError(f"mcproxy user add failed: {(added.stderr or added.stdout).strip().splitlines()[-1:]}")
-    tls = {"tls": {"certificate": str(place.certificate), "key": str(place.key)}} if place.tls else {}
-    settings = {
-        "listeners": {
-            "bench": {
-                "bind": [place.address],
-                "allow": ["127.0.0.1"],
-                "protocols": ["text", "binary"],
-                "authentication": ["token"],
-                **tls,
-            }
-        },
-        "upstream": {"address": place.upstream},
-        "users_file": str(users),
-        "roles": {"bench": {"commands": ["read", "write"], "keys": [KEY_PREFIX + "*"]}},
-        "grants": [{"user": "bench", "roles": ["bench"]}],
-        "workers": 1,
-        "admin": {"bind": f"127.0.0.1:{free_port()}"},
-        "logging": {"level": "info", "format": "json"},
-    }
-    return [*run, "run", "--config", place.write("mcproxy.yaml", json.dumps(settings, indent=1))]  # JSON is YAML
-
-
-def other_mcproxy(checkout: Path) -> Peer:
-    """Another state of mcproxy, as "before": what a change did to the speed shows side by side in one run."""
-    if not (checkout / "mcproxy" / "__init__.py").is_file():
-        raise BenchError(f"--before {checkout}: there is no mcproxy/ in it; name a directory with another checkout")
-
-    def command(place: Place) -> list[str]:
-        # Python looks for modules in its working directory first.
-        return ["env", f"--chdir={checkout.resolve()}", *mcproxy(place)]
-
-    return Peer("before", mcproxy_python(), "", command, version=("-m", "mcproxy", "--version"), logs_in=True)
-
-
-def mcproxy_python() -> str:
-    """The Python that has mcproxy's dependencies: this one, or that of the checkout's virtual environment."""
-    own = ROOT / ".venv/bin/python"
-    return (
-        sys.executable
-        if all(find_spec(name) for name in ("trio", "scramp", "structlog")) or not own.exists()
-        else str(own)
-    )
-
-
 # "direct" comes first: what memcached does with nothing in between is the yardstick for the load generator.
 PEERS = (
     Peer("direct", "memcached", "memcached", memcached, version=("-V",), is_memcached=True, is_required=True),
+    Peer(
+        "memcached-sasl",
+        "saslpasswd2",
+        "sasl2-bin libsasl2-modules libsasl2-modules-db",
+        memcached_sasl,
+        ("tls",),
+        ("-V",),
+        ("binary",),
+        is_memcached=True,
+        logs_in=True,
+    ),
     Peer("haproxy", "haproxy", "haproxy", haproxy, version=("-v",), is_required=True),
-    Peer("nutcracker", "nutcracker", "nutcracker", nutcracker, ("plain",), ("-V",)),
+    Peer("nutcracker", "nutcracker", "nutcracker", nutcracker, ("plain",), ("-V",), ("text",)),
     Peer("hitch", "hitch", "hitch", hitch, ("tls",), ("-V",)),
     Peer("stunnel", "stunnel4", "stunnel4", stunnel, ("tls",), ("-version",)),
-    Peer(
-        "mcproxy", mcproxy_python(), "", mcproxy, version=("-m", "mcproxy", "--version"), logs_in=True, is_required=True
-    ),
 )

@@ -55,7 +55,7 @@ class Running:
             found.extend(children.get(pid, []))
         return found
 
-    def wait_until_listening(self, address: str, seconds: float = 15.0) -> None:
+    def wait_until_listening(self, address: str, seconds: float = 60.0) -> None:
         """Wait until something accepts at the address. Raises BenchError when the program ends first, or is late."""
         deadline = time.monotonic() + seconds
         while True:
@@ -86,6 +86,28 @@ class Running:
             self.process.wait()
         for pid in pids[1:]:
             end_orphan(pid, time.monotonic() + seconds)
+
+
+def status(pid: int, field: str) -> int:
+    """A size of /proc/PID/status, such as VmRSS or VmHWM, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise BenchError(f"/proc/{pid}/status has no {field}")
+
+
+def private_memory(pid: int) -> int:
+    """Bytes that a process has for itself alone: not its program's text, nothing of the kernel's."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
+def forget_peaks(pids: Sequence[int]) -> None:
+    """Have VmHWM begin anew at what is resident now (proc(5), /proc/PID/clear_refs)."""
+    for pid in pids:
+        with contextlib.suppress(OSError):  # hitch's worker is another user's: its peak stays that since its start
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def is_alive(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """From samples to figures: medians, spreads, ratios by round, doubts, and the tables and JSON that show them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,6 +14,7 @@ MEMCACHED_LIMIT = 0.95
 DIRECT_MARGIN = 1.3  # memcached without a proxy must be at least so much faster than any proxy
 PROXY_BUSY = 0.85  # of a core: a proxy with so many requests in flight should have been busier
 MANY_IN_FLIGHT = 16
+NO_PROXIES = {"direct", "memcached-sasl"}
 OTHERS_LIMIT = 0.10  # of a core, used by whatever else ran on the machine
 
 
@@ -56,7 +57,7 @@ class Result:
     def doubts_about_limits(self) -> list[str]:
         """Was it the proxy that was measured?"""
         found = []
-        for peer in (name for name in self.samples if name != "direct"):
+        for peer in (name for name in self.samples if name not in NO_PROXIES):
             generator, cache = (self.spread(peer, share).median for share in ("busy_generator", "busy_memcached"))
             if generator >= GENERATOR_LIMIT:
                 found.append(f"the generator used {generator:.0%} of a core with {peer}, and may have been the limit")
@@ -67,7 +68,7 @@ class Result:
                 continue  # with few in flight everybody waits for everybody, and nobody is the limit
             if proxy < PROXY_BUSY:
                 found.append(f"{peer} used only {proxy:.0%} of a core: its requests/s were limited by something else")
-            if "direct" in self.samples:
+            if "direct" in self.samples and not self.scenario.logins:
                 margin = 1 / self.ratio(peer, "direct", "requests_per_second").median
                 if margin < DIRECT_MARGIN:
                     found.append(f"direct memcached is only {margin:.2f} times as fast as {peer}")
@@ -115,7 +116,8 @@ SHARES = ("busy_proxy", "busy_memcached", "busy_generator", "others")
 
 def figures_table(result: Result) -> str:
     """One line a peer; the last four columns are shares of one core, the median of the rounds."""
-    columns = ["requests/s", "CPU us/request", "p50 us", "p99 us", "proxy", "memcached", "generator", "others"]
+    one = "connection" if result.scenario.logins else "request"
+    columns = [f"{one}s/s", f"CPU us/{one}", "p50 us", "p99 us", "proxy", "memcached", "generator", "others"]
     rows = [[result.transport, *columns]]
     for peer in result.samples:
         spreads = [result.spread(peer, measure).text(form) for measure, form in SHOWN]
@@ -145,13 +147,9 @@ def text(results: Sequence[Result], subject: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def save(path: Path, results: Sequence[Result], environment: dict[str, object], subject: str | None) -> None:
+def save(path: Path, suites: Sequence[Mapping[str, object]], environment: dict[str, object]) -> None:
     """Everything, every round of it, as JSON."""
-    document = {
-        "environment": environment,
-        "subject": subject,
-        "results": [as_data(result, subject) for result in results],
-    }
+    document = {"environment": environment, "suites": suites}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
 

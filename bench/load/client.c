@@ -1,115 +1,47 @@
-/* One connection: opened and logged in while it still blocks, then non-blocking for the load. */
+/* One connection under load: requests out, replies in. */
 #include "load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-static int open_unix(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) fail("%s: too long for a unix socket", path);
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        fail("cannot connect to %s: %s", path, strerror(errno));
-    return fd;
+static char *put(char *out, const void *data, size_t length) {
+    memcpy(out, data, length);
+    return out + length;
 }
 
-static int open_tcp(const char *text) {
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    if (!colon || (size_t)(colon - text) >= sizeof host) fail("%s: an address is HOST:PORT or unix:PATH", text);
-    memcpy(host, text, (size_t)(colon - text));
-    host[colon - text] = '\0';
-    address.sin_port = htons((uint16_t)atoi(colon + 1));
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) fail("%s: the host must be an IPv4 address", text);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        fail("cannot connect to %s: %s", text, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
+static void make_room(struct client *client, size_t length) {
+    size_t needed = client->output_end + length;
+    if (needed <= client->output_size) return;
+    client->output_size = needed * 2;
+    client->output = realloc(client->output, client->output_size);
+    if (!client->output) fail("out of memory");
 }
 
-SSL_CTX *tls_context(const struct load *load) {
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    if (!context || !SSL_CTX_load_verify_locations(context, load->ca, NULL)) fail("cannot read %s", load->ca);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-    if (!SSL_CTX_set_ciphersuites(context, load->cipher)) fail("%s: not a TLS 1.3 cipher suite", load->cipher);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(context, 1); /* one receive for many records, not two for each */
-    return context;
-}
-
-static void start_tls(const struct load *load, struct client *client, SSL_CTX *context) {
-    client->ssl = SSL_new(context);
-    SSL_set_fd(client->ssl, client->fd);
-    if (strncmp(load->address, "unix:", 5) != 0) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(client->ssl), "127.0.0.1");
-    if (SSL_connect(client->ssl) != 1)
-        fail("no TLS with %s: %s", load->address, ERR_reason_error_string(ERR_get_error()));
-}
-
-/* The text protocol's token login: the token is stored under any key (protocol.txt, "Authentication"). */
-static void log_in(const struct load *load, struct client *client) {
-    char token[512], line[640], reply[128];
-    FILE *file = fopen(load->login_file, "r");
-    if (!file || !fgets(token, sizeof token, file)) fail("cannot read a login from %s", load->login_file);
-    fclose(file);
-    token[strcspn(token, "\r\n")] = '\0';
-    int length = snprintf(line, sizeof line, "set auth 0 0 %zu\r\n%s\r\n", strlen(token), token);
-    if (client->ssl)
-        SSL_write(client->ssl, line, length);
-    else if (write(client->fd, line, (size_t)length) != length)
-        fail("cannot send the login to %s", load->address);
-    size_t got = 0;
-    while (got < sizeof reply - 1 && (got == 0 || reply[got - 1] != '\n')) {
-        ssize_t n = client->ssl ? SSL_read(client->ssl, reply + got, (int)(sizeof reply - 1 - got))
-                                : read(client->fd, reply + got, sizeof reply - 1 - got);
-        if (n <= 0) fail("no reply to the login from %s", load->address);
-        got += (size_t)n;
+void client_ask(const struct load *load, struct client *client, uint32_t key, bool is_set, uint64_t now) {
+    const struct frame *frame = is_set ? &load->set : &load->get;
+    size_t value = is_set ? load->value_size + load->value_end_length : 0;
+    make_room(client, frame->head_length + load->key_length + frame->tail_length + value);
+    char *start = client->output + client->output_end;
+    char *at = put(start, frame->head, frame->head_length);
+    at = put(at, key_of(load, key), load->key_length);
+    at = put(at, frame->tail, frame->tail_length);
+    if (is_set) {
+        at = put(at, key_of(load, key), load->own_length);
+        at = put(at, load->value + load->own_length, load->value_size - load->own_length);
+        at = put(at, load->value_end, load->value_end_length);
     }
-    reply[got] = '\0';
-    if (strcmp(reply, "STORED\r\n") != 0) fail("login refused by %s: %s", load->address, reply);
-}
-
-void client_open(const struct load *load, struct client *client, SSL_CTX *context, unsigned number) {
-    struct timeval patience = {.tv_sec = (time_t)load->patience + 1};
-    bool is_unix = strncmp(load->address, "unix:", 5) == 0;
-    client->number = number;
-    client->flight = calloc(load->pipeline, sizeof *client->flight);
-    client->fd = is_unix ? open_unix(load->address + 5) : open_tcp(load->address);
-    setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (context) start_tls(load, client, context);
-    if (load->login_file) log_in(load, client);
-    fcntl(client->fd, F_SETFL, O_NONBLOCK);
-}
-
-void client_ask(const struct load *load, struct client *client, uint32_t key, bool is_set, uint64_t now_ns) {
-    size_t needed = client->output_end + load->protocol->request_size(load, is_set);
-    if (needed > client->output_size) {
-        client->output_size = needed * 2;
-        client->output = realloc(client->output, client->output_size);
-        if (!client->output) fail("out of memory");
-    }
-    client->output_end += load->protocol->write_request(load, client->output + client->output_end, key, is_set);
+    if (load->protocol->number) load->protocol->number(start, client->asked);
+    client->asked++;
+    client->output_end = (size_t)(at - client->output);
     unsigned place = client->oldest + client->in_flight++;
     if (place >= load->pipeline) place -= load->pipeline;
-    client->flight[place] = (struct request){now_ns, key, is_set};
+    client->flight[place] = (struct request){now, key, is_set};
 }
 
 static void lost(const struct client *client, const char *what) {
-    fail("connection %u was %s with %u requests in flight", client->number, what, client->in_flight);
+    fail("connection %u was %s with %u requests in flight: %s", client->number, what, client->in_flight, strerror(errno));
 }
 
 void client_flush(struct client *client) {
@@ -142,4 +74,42 @@ size_t client_receive(struct client *client) {
     }
     client->input_end += (size_t)n;
     return (size_t)n;
+}
+
+/* Takes whole replies from the client's input and leaves the rest there. Returns how many there were. */
+static unsigned take_replies(const struct load *load, struct client *client, uint64_t now) {
+    size_t at = 0;
+    unsigned replies = 0;
+    while (client->in_flight && at < client->input_end) {
+        enum outcome outcome;
+        const char *data = client->input + at;
+        const struct request *request = oldest_of(client);
+        size_t taken = load->protocol->read_reply(load, client, data, client->input_end - at, &outcome);
+        if (outcome == WRONG) {
+            size_t shown = client->input_end - at < 120 ? client->input_end - at : 120;
+            fail("connection %u: wrong reply to %s %.*s: %.*s", client->number, request->is_set ? "set" : "get",
+                 (int)load->key_length, key_of(load, request->key), (int)shown, data);
+        }
+        at += taken;
+        if (outcome == INCOMPLETE) break;
+        /* With --logins the time is that of the whole connection. */
+        tally_reply(outcome, now - (load->mode == LOGINS ? client->opened_ns : request->sent_ns), data, taken);
+        if (++client->oldest == load->pipeline) client->oldest = 0;
+        client->in_flight--;
+        replies++;
+    }
+    client->input_end -= at;
+    if (!client->in_flight && client->input_end) fail("connection %u: bytes that nobody asked for", client->number);
+    if (client->input_end && at) memmove(client->input, client->input + at, client->input_end);
+    return replies;
+}
+
+unsigned client_serve(const struct load *load, struct client *client, uint64_t *now) {
+    unsigned replies = 0;
+    do {
+        if (client_receive(client) == 0) break;
+        *now = now_ns();
+        replies += take_replies(load, client, *now);
+    } while (client->ssl && SSL_has_pending(client->ssl)); /* those bytes have no event of their own */
+    return replies;
 }

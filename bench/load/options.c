@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct option option_names[] = {
     {"address", 1, 0, 'a'}, {"connections", 1, 0, 'c'}, {"pipeline", 1, 0, 'p'}, {"size", 1, 0, 's'},
@@ -10,8 +11,15 @@ static const struct option option_names[] = {
     {"seconds", 1, 0, 't'}, {"warmup", 1, 0, 'u'},      {"requests", 1, 0, 'n'}, {"ca", 1, 0, 'A'},
     {"cipher", 1, 0, 'C'},  {"login-file", 1, 0, 'l'},  {"protocol", 1, 0, 'P'}, {"seed", 1, 0, 'S'},
     {"watch", 1, 0, 'W'},   {"patience", 1, 0, 'i'},    {"fill", 0, 0, 'f'},     {"batch", 0, 0, 'b'},
-    {0},
+    {"logins", 0, 0, 'L'},  {"hold", 0, 0, 'H'},        {"prefixes", 1, 0, 'X'}, {0},
 };
+
+static const struct protocol *protocol_by_name(const char *name) {
+    const struct protocol *known[] = {&text_protocol, &meta_protocol, &binary_protocol};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i]->name) == 0) return known[i];
+    fail("--protocol: %s is not known (text, meta, binary)", name);
+}
 
 static unsigned long number(const char *text, unsigned long low, unsigned long high, const char *name) {
     char *end;
@@ -39,12 +47,13 @@ void parse_options(struct load *load, int count, char **arguments) {
         case 'A': load->ca = optarg; break;
         case 'C': load->cipher = optarg; break;
         case 'l': load->login_file = optarg; break;
-        case 'P':
-            if (!(load->protocol = protocol_by_name(optarg))) fail("--protocol: %s is not known (text)", optarg);
-            break;
+        case 'P': load->protocol = protocol_by_name(optarg); break;
+        case 'X': load->prefixes = (unsigned)number(optarg, 1, 10000, name); break;
         case 'S': load->seed = number(optarg, 1, UINT64_MAX, name); break;
         case 'i': load->patience = atof(optarg); break;
-        case 'f': load->fill = true; break;
+        case 'f': load->mode = FILL; break;
+        case 'L': load->mode = LOGINS; break;
+        case 'H': load->mode = HOLD; break;
         case 'b': load->batch = true; break;
         case 'W':
             if (load->watched_count == WATCHED_MAX) fail("--watch: at most %d processes", WATCHED_MAX);
@@ -54,5 +63,6 @@ void parse_options(struct load *load, int count, char **arguments) {
         }
     }
     if (!load->address || optind != count) fail("needs --address HOST:PORT or unix:PATH, and options only");
+    if (load->mode == LOGINS || load->mode == HOLD) load->pipeline = 1;
     if (load->reads + load->writes == 0) fail("--reads and --writes are both 0");
 }

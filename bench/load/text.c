@@ -1,30 +1,17 @@
-/* memcached's classic text protocol: `get` of one key, `set`. Another protocol is another such file. */
+/* memcached's classic text protocol: `get` of one key, `set`; and what the text protocols share. */
 #include "load.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define TAIL "\r\nEND\r\n"
-#define TAIL_LENGTH (sizeof TAIL - 1)
-
-static size_t request_size(const struct load *load, bool is_set) {
-    return load->key_length + 64 + (is_set ? load->value_size : 0);
-}
-
-static char *put(char *out, const void *data, size_t length) {
-    memcpy(out, data, length);
-    return out + length;
-}
-
-static size_t write_request(const struct load *load, char *out, uint32_t key, bool is_set) {
-    char *at = put(out, is_set ? "set " : "get ", 4);
-    at = put(at, key_of(load, key), load->key_length);
-    if (!is_set) return (size_t)(put(at, "\r\n", 2) - out);
-    at += sprintf(at, " 0 0 %zu\r\n", load->value_size);
-    size_t own = load->key_length < load->value_size ? load->key_length : load->value_size;
-    at = put(at, key_of(load, key), own);
-    at = put(at, load->value + own, load->value_size - own);
-    return (size_t)(put(at, "\r\n", 2) - out);
+static void prepare(struct load *load) {
+    load->get.head_length = (size_t)sprintf(load->get.head, "get ");
+    load->get.tail_length = (size_t)sprintf(load->get.tail, "\r\n");
+    load->set.head_length = (size_t)sprintf(load->set.head, "set ");
+    load->set.tail_length = (size_t)sprintf(load->set.tail, " 0 0 %zu\r\n", load->value_size);
+    load->value_end = "\r\n";
+    load->reply_head_length = (size_t)sprintf(load->reply_head, " 0 %zu\r\n", load->value_size);
+    load->reply_end = "\r\nEND\r\n";
 }
 
 /* The part of `expected` (of `size` bytes, standing at `offset` in the block) that `data` at `position` must equal. */
@@ -36,16 +23,15 @@ static bool agrees(const char *data, size_t position, size_t length, const char 
 
 /* The block and its tail, in whatever pieces they come. Compared: the key that every value starts with, the value's
  * last 64 bytes and the tail; that is enough to notice any mixing up or tearing, and light for values of a megabyte. */
-static size_t read_block(const struct load *load, struct client *client, const char *data, size_t length,
-                         enum outcome *outcome) {
-    size_t total = load->value_size + TAIL_LENGTH, position = client->body_at - 1;
+size_t read_block(const struct load *load, struct client *client, const char *data, size_t length,
+                  enum outcome *outcome) {
+    size_t total = load->value_size + load->reply_end_length, position = client->body_at - 1;
     size_t taken = length < total - position ? length : total - position;
-    size_t own = load->key_length < load->value_size ? load->key_length : load->value_size;
+    size_t own = load->own_length;
     size_t last = load->value_size - own < 64 ? own : load->value_size - 64;
-    uint32_t key = client->flight[client->oldest].key;
-    if (!agrees(data, position, taken, key_of(load, key), 0, own) ||
+    if (!agrees(data, position, taken, key_of(load, oldest_of(client)->key), 0, own) ||
         !agrees(data, position, taken, load->value + last, last, load->value_size - last) ||
-        !agrees(data, position, taken, TAIL, load->value_size, TAIL_LENGTH)) {
+        !agrees(data, position, taken, load->reply_end, load->value_size, load->reply_end_length)) {
         *outcome = WRONG;
         return 0;
     }
@@ -57,9 +43,13 @@ static size_t read_block(const struct load *load, struct client *client, const c
     return taken;
 }
 
-static bool starts(const char *data, size_t length, const char *with) {
+bool starts(const char *data, size_t length, const char *with) {
     size_t wanted = strlen(with);
     return length >= wanted && memcmp(data, with, wanted) == 0;
+}
+
+bool is_error_line(const char *data, size_t length) {
+    return starts(data, length, "SERVER_ERROR") || starts(data, length, "CLIENT_ERROR") || starts(data, length, "ERROR");
 }
 
 static size_t read_reply(const struct load *load, struct client *client, const char *data, size_t length,
@@ -72,33 +62,38 @@ static size_t read_reply(const struct load *load, struct client *client, const c
         return 0;
     }
     size_t line = (size_t)(newline - data) + 1;
-    const struct request *request = &client->flight[client->oldest];
-    if (request->is_set && line == 8 && starts(data, line, "STORED\r\n")) {
-        *outcome = STORED;
-    } else if (!request->is_set && line == 5 && starts(data, line, "END\r\n")) {
-        *outcome = MISS;
-    } else if (!request->is_set && starts(data, line, "VALUE ")) {
-        char rest[48];
-        size_t rest_length = (size_t)sprintf(rest, " 0 %zu\r\n", load->value_size);
-        const char *key = key_of(load, request->key);
-        if (line != 6 + load->key_length + rest_length || memcmp(data + 6, key, load->key_length) != 0 ||
-            memcmp(data + 6 + load->key_length, rest, rest_length) != 0) {
+    const struct request *request = oldest_of(client);
+    if (!request->is_set && starts(data, line, "VALUE ")) {
+        const char *key = data + 6, *rest = key + load->key_length;
+        if (line != 6 + load->key_length + load->reply_head_length ||
+            memcmp(key, key_of(load, request->key), load->key_length) != 0 ||
+            memcmp(rest, load->reply_head, load->reply_head_length) != 0) {
             *outcome = WRONG;
             return 0;
         }
         client->body_at = 1;
-        return line + read_block(load, client, data + line, length - line, outcome);
-    } else if (starts(data, line, "SERVER_ERROR") || starts(data, line, "CLIENT_ERROR") || starts(data, line, "ERROR")) {
-        *outcome = REFUSED;
-    } else {
-        *outcome = WRONG;
-        return 0;
+        size_t taken = read_block(load, client, data + line, length - line, outcome);
+        return *outcome == WRONG ? 0 : line + taken;
     }
+    if (request->is_set && line == 8 && starts(data, line, "STORED\r\n"))
+        *outcome = STORED;
+    else if (!request->is_set && line == 5 && starts(data, line, "END\r\n"))
+        *outcome = MISS;
+    else
+        *outcome = is_error_line(data, line) ? REFUSED : WRONG;
     return line;
 }
 
-const struct protocol text_protocol = {"text", request_size, write_request, read_reply};
-
-const struct protocol *protocol_by_name(const char *name) {
-    return strcmp(name, text_protocol.name) == 0 ? &text_protocol : NULL;
+/* The token login: it is stored under any key (protocol.txt, "Authentication"). */
+size_t token_login(char *out, size_t size, const char *user, const char *password) {
+    size_t length = strlen(user) + 1 + strlen(password);
+    return (size_t)snprintf(out, size, "set auth 0 0 %zu\r\n%s %s\r\n", length, user, password);
 }
+
+size_t read_token_reply(const char *data, size_t length, enum outcome *outcome) {
+    const char *newline = memchr(data, '\n', length);
+    *outcome = !newline ? INCOMPLETE : starts(data, length, "STORED\r\n") ? HIT : REFUSED;
+    return newline ? (size_t)(newline - data) + 1 : 0;
+}
+
+const struct protocol text_protocol = {"text", prepare, NULL, read_reply, token_login, read_token_reply};

@@ -19,7 +19,6 @@ def server_context(settings: ListenerTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.minimum_version]
     context.set_ciphers(TLS12_CIPHERS)
-    context.set_ecdh_curve("prime256v1")
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # A resumed connection would keep the certificate of its first one, though its authority may be gone since.
     context.options |= ssl.OP_NO_TICKET

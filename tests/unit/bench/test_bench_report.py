@@ -10,6 +10,7 @@ import pytest
 from bench import chart, report
 from bench.measure import Sample, Scenario
 from bench.report import Result, Spread
+from bench.suites import Outcome
 
 GOOD = Sample(
     requests_per_second=60_000,
@@ -91,9 +92,9 @@ def test_without_the_subject_there_are_no_ratios() -> None:
 def test_saved_json_holds_every_round(tmp_path: Path) -> None:
     result = result_of(haproxy=rates(50, 40), mcproxy=rates(100, 40))
     path = tmp_path / "new" / "figures.json"
-    report.save(path, [result], {"kernel": "6"}, "mcproxy")
+    report.save(path, [Outcome("Load", results=[result], subject="mcproxy").as_data()], {"kernel": "6"})
     saved = json.loads(path.read_text())
-    peers = saved["results"][0]["peers"]
+    peers = saved["suites"][0]["results"][0]["peers"]
     assert [sample["requests_per_second"] for sample in peers["mcproxy"]["rounds"]] == [100, 40]
     assert peers["haproxy"]["ratio"]["requests_per_second"] == {"median": 1.5, "least": 1.0, "most": 2.0}
     assert saved["environment"] == {"kernel": "6"}

@@ -41,7 +41,11 @@ def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--only", "varnish"], 1, "varnish not known; known: direct, haproxy"),
+        (["--plain-python", "--only", "varnish"], 1, "varnish not known; known: direct, memcached-sasl, haproxy"),
+        (["--suite", "speed"], 2, "speed is not known; known: load, claims"),
+        (["--picture", "speed.svg"], 2, "--picture is for --claims"),
+        (["--reads", "0", "--writes", "0"], 2, "--reads and --writes"),
+        (["--protocol", "udp"], 2, "udp is not known; known: text, meta, binary"),
         (["--rounds", "0"], 2, "--rounds and --seconds must be above 0"),
         (["--connections", "0"], 2, "--connections"),
         (["--size", "many"], 2, "--size"),

@@ -1,0 +1,1 @@
+"""What each kind of safety costs: mcproxy beside copies of itself from which something was cut out."""
