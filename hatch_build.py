@@ -1,4 +1,4 @@
-"""Compiles the inner loop by mypyc: for a wheel (MCPROXY_COMPILE=1), or in a copy of the sources (scripts/compile).
+"""With MCPROXY_COMPILE=1 the wheel holds the inner loop compiled by mypyc, beside its sources.
 
 The same typed sources run uncompiled. What is compiled is what every request passes through: the grammar and the relay.
 """
@@ -82,9 +82,3 @@ class Compile(BuildHookInterface):
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if hasattr(self, "_copy"):
             self._copy.cleanup()
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "mcproxy").is_dir():
-        raise SystemExit("hatch_build.py: name a directory with a copy of the sources; scripts/compile makes one")
-    compile_in(Path(sys.argv[1]))
