@@ -9,6 +9,7 @@ work. It doesn't wait while somebody else (a handshake, a login, the admin port)
 import contextlib
 import os
 import select
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,8 +20,9 @@ import trio
 from mcproxy.compiling import mypyc_attr, trait
 from mcproxy.relay.traffic import Traffic
 
-# Seconds until the turn goes back to trio, however much there is to do; and while others (a login, say) need it.
-TURN: Final = 0.004
+# Seconds until the turn goes back to trio, however much there is to do; and while others (a login, say) need it. Trio
+# takes about 50 us to come round, in which all clients wait. Whoever can't wait for the end of a long turn says so.
+TURN: Final = 0.01
 SHORT_TURN: Final = 0.0005
 # Seconds to wait for more, after activity.
 LINGER: Final = 0.001
@@ -97,6 +99,8 @@ class Relay:
         self._on_error = on_error
         self._epoll = select.epoll()
         self._busy = 0
+        self._giving_way = False
+        self._listening: set[int] = set()
         self._muted: set[int] = set()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
@@ -131,6 +135,24 @@ class Relay:
             yield
         finally:
             self._busy -= 1
+
+    def give_way(self) -> None:
+        """End this turn soon: something was left for a task of trio's."""
+        self._giving_way = True
+
+    @contextlib.contextmanager
+    def giving_way_to(self, listening: socket.socket) -> Iterator[None]:
+        """While this is entered, a connection that comes in on a listening socket ends the turn, to be accepted."""
+        descriptor = listening.fileno()
+        # Only for new ones: somebody who may not be accepted yet must not end every turn.
+        self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
+        self._listening.add(descriptor)
+        try:
+            yield
+        finally:
+            self._listening.remove(descriptor)
+            if not self._epoll.closed:
+                self._epoll.unregister(descriptor)
 
     def hold(self, handler: Handler, size: int) -> None:
         """Account for `size` more bytes (or fewer, if negative) that a handler keeps."""
@@ -179,6 +201,7 @@ class Relay:
         """Handle what is ready, for about `longest` seconds at most."""
         handlers = self.handlers
         ready = self.ready
+        self._giving_way = False
         self.now = time.monotonic()
         deadline = self.now + (min(SHORT_TURN, longest) if self._busy else longest)
         wait = 0.0
@@ -198,11 +221,13 @@ class Relay:
                         self._broken(handler, error)
                 elif descriptor == self._wake:
                     os.eventfd_read(self._wake)
+                elif descriptor in self._listening:
+                    self._giving_way = True
             if ready:
                 self._resume()
             self.flush()
             self.now = time.monotonic()
-            if self.now >= deadline:
+            if self.now >= deadline or self._giving_way:
                 return
             wait = 0.0 if ready or self._busy else LINGER
 

@@ -72,6 +72,7 @@ class Pool:
             ready(None)
         else:
             self._nursery.start_soon(self._open_private, ready)
+            self._relay.give_way()
 
     async def run(self) -> None:
         """Keep the links open until cancelled."""
@@ -119,6 +120,7 @@ class Pool:
                 self.links.remove(link)
                 self._observer.link_lost(self.protocol, reason)
             lost.set()
+            self._relay.give_way()
 
         kind = Link if self.protocol == "text" else BinaryLink
         link = kind(self._relay, connection, self._timeout, on_lost)

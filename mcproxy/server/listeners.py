@@ -18,7 +18,7 @@ _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SHORTAGE_WAIT = 0.1
 # Connections accepted before other tasks get their turn.
 _AT_ONCE = 64
-# Seconds that a worker with more connections than another leaves it to take the next one. A turn of its relay is 2 ms.
+# Seconds that a worker with more connections than another leaves it to take the next one.
 _OTHERS_FIRST = 0.005
 _WORDS = {
     ConnectionRefusal.TOO_MANY: "too many connections",
@@ -35,23 +35,28 @@ async def accept_forever(
     `shared` is for a socket that other workers accept from too. The kernel wakes them all, and an idle one is always
     quicker than a busy one; so each takes one connection at a time, and waits a little while it is ahead of others.
     """
-    while True:
-        await trio.lowlevel.wait_readable(sock)
-        if shared and await server.entrance.is_ahead():
-            await trio.sleep(_OTHERS_FIRST)
-        for _ in range(1 if shared else _AT_ONCE):
-            try:
-                connection, peer = sock.accept()
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno in _SHORTAGE:
-                    log.error("accept_failed", listener=listener.name, reason=error.strerror)
-                    await trio.sleep(_SHORTAGE_WAIT)
-                    break
-                # Linux hands errors of the new connection (it was reset already, say) to accept.
-                continue
-            await _admit(server, listener, connection, peer)
+    with server.relay.giving_way_to(sock):
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            if shared and await server.entrance.is_ahead():
+                await trio.sleep(_OTHERS_FIRST)
+            await _accept_some(server, listener, sock, 1 if shared else _AT_ONCE)
+
+
+async def _accept_some(server: ServerState, listener: ListenerState, sock: socket.socket, most: int) -> None:
+    for _ in range(most):
+        try:
+            connection, peer = sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in _SHORTAGE:
+                log.error("accept_failed", listener=listener.name, reason=error.strerror)
+                await trio.sleep(_SHORTAGE_WAIT)
+                return
+            # Linux hands errors of the new connection (it was reset already, say) to accept.
+            continue
+        await _admit(server, listener, connection, peer)
 
 
 async def _admit(server: ServerState, listener: ListenerState, connection: socket.socket, peer: object) -> None:

@@ -105,8 +105,13 @@ async def _serve(
     async def not_ready() -> str | None:
         return state.not_ready()
 
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with (
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
+        contextlib.ExitStack() as stack,
+    ):
         async with trio.open_nursery() as nursery:
+            for sock in (*listening.get("admin", ()), *listening.get("health", ())):
+                stack.enter_context(state.relay.giving_way_to(sock))
             start_admin(nursery, listening, metrics=metrics, ready=not_ready, busy=state.relay.busy)
             log_addresses(addresses)
             await serve_clients(

@@ -53,6 +53,7 @@ class ServerState:
         """Run something beside everything else."""
         if self.nursery is not None:
             self.nursery.start_soon(function, *arguments)
+            self.relay.give_way()
 
     def session_ended(self, session: Session) -> None:
         """Forget a session."""

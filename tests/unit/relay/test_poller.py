@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -147,6 +147,50 @@ def test_a_long_pipeline_does_not_hold_up_others(play: Play) -> None:
     assert rounds[0][0] <= 2 * FRAMES_AT_ONCE * len(b"ERROR\r\n")
     assert rounds[0][1] == b"ERROR\r\n", "the short one was served in the first round"
     assert heard == 5000 * len(b"ERROR\r\n")
+
+
+def test_a_turn_ends_when_a_connection_comes_in(play: Play) -> None:
+    client = play.client()
+    play._busy.__exit__(None, None, None)
+    with socket.create_server(("127.0.0.1", 0)) as listening, play.relay.giving_way_to(listening):
+        polls = Polls(play)
+        with socket.create_connection(listening.getsockname()):
+            play.relay.turn()
+            assert polls.waits == [0.0]
+            # It was said once; whether it is accepted, and when, is up to others.
+            client.send(b"bogus\r\n")
+            play.relay.turn()
+            assert polls.waits == [0.0, 0.0, LINGER]
+    play._busy = play.relay.busy()
+    play._busy.__enter__()
+    assert client.receive() == b"ERROR\r\n"
+
+
+def test_a_turn_ends_when_something_was_left_for_a_task(play: Play) -> None:
+    upstream = play.upstream()
+    client = play.client()
+    private = play.upstream(private=True)
+    open_private = play.links.open_private
+
+    def leave_it_to_a_task(ready: Callable[[Link | None], None]) -> None:
+        open_private(ready)
+        play.relay.give_way()
+
+    play.links.open_private = leave_it_to_a_task  # type: ignore[method-assign]
+    play._busy.__exit__(None, None, None)
+    polls = Polls(play)
+    client.send(b"stats\r\n")
+    play.relay.turn()
+    assert polls.waits == [0.0]
+    play._busy = play.relay.busy()
+    play._busy.__enter__()
+    play.links.private.pop()(private.link)
+    play.run()
+    private.ask(b"stats\r\n")
+    upstream.ask(b"")
+    private.send(b"END\r\n")
+    play.run()
+    assert client.receive() == b"END\r\n"
 
 
 def test_a_turn_waits_for_more_unless_somebody_needs_it(play: Play) -> None:
