@@ -181,3 +181,11 @@ def _descriptors(settings: Settings) -> Iterator[Finding]:
             f"things) and the hard limit is {hard}; {fits}raise the limit (ulimit -Hn, LimitNOFILE= of systemd)"
         )
         yield Finding(("limits", "connections"), message)
+    # The parent of several workers holds all their listening sockets, and a channel and a process descriptor of each.
+    held = settings.workers * (binds + 2) + RESERVED_DESCRIPTORS
+    if settings.workers > 1 and hard != resource.RLIM_INFINITY and held > hard:
+        message = (
+            f"the parent of {settings.workers} workers needs {held} file descriptors and the hard limit is {hard}; "
+            "write fewer, or raise the limit (ulimit -Hn, LimitNOFILE= of systemd)"
+        )
+        yield Finding(("workers",), message)

@@ -1,7 +1,7 @@
 """The parent's side of one worker's questions. What the worker holds is given back when it ends, however it ends."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -10,6 +10,9 @@ from mcproxy.server.admission import Admission, CountedPlace
 from mcproxy.server.attempts import LocalAttempt, LocalAttempts
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.questions import WAIT
+
+_OVERTIME: Final = 1.0
+"""Seconds beyond a login's time until a turn that wasn't given back is taken back."""
 
 
 class Answers:
@@ -72,14 +75,18 @@ class Answers:
         if not isinstance(address, str | None):
             raise TypeError
         if self._admission.must_wait:
-            self._channel.send(number, WAIT)
-            self._nursery.start_soon(self._enter_later, number, address)
+            self._nursery.start_soon(self._enter_later, number, address, self._wait(number))
         else:
             self._entered(number, self._admission.enter_now(address))
 
-    async def _enter_later(self, number: int, address: str | None) -> None:
-        with trio.CancelScope() as scope:
-            self._waiting[number] = scope
+    def _wait(self, number: int) -> trio.CancelScope:
+        """What ends the waiting. It is known at once: a release may be read before the task has begun."""
+        self._waiting[number] = scope = trio.CancelScope()
+        self._channel.send(number, WAIT)
+        return scope
+
+    async def _enter_later(self, number: int, address: str | None, scope: trio.CancelScope) -> None:
+        with scope:
             place = await self._admission.enter(address)
             if not scope.cancel_called:
                 self._entered(number, place)
@@ -105,17 +112,18 @@ class Answers:
     def _attempt(self, number: int, source: str, patience: float) -> None:
         if not isinstance(source, str) or not isinstance(patience, int | float):
             raise TypeError
-        self._channel.send(number, WAIT)
-        self._nursery.start_soon(self._attempt_later, number, source, patience)
+        self._nursery.start_soon(self._attempt_later, number, source, patience, self._wait(number))
 
-    async def _attempt_later(self, number: int, source: str, patience: float) -> None:
-        """Holds the turn until it is given back."""
-        with trio.CancelScope() as scope:
-            self._waiting[number] = scope
+    async def _attempt_later(self, number: int, source: str, patience: float, scope: trio.CancelScope) -> None:
+        """Holds the turn until it is given back, or its login's time is over: the worker may hang."""
+        deadline = trio.current_time() + patience + _OVERTIME
+        with scope:
             async with self._attempts.attempt(source, patience) as attempt:
                 self._trying[number] = attempt
                 self._channel.send(number, attempt.wait)
-                await trio.sleep_forever()
+                await trio.sleep_until(deadline)
+                # Nobody knows what came of it. A guess must not be free.
+                attempt.failed_now()
         self._trying.pop(number, None)
         self._waiting.pop(number, None)
 

@@ -13,12 +13,17 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mcproxy import __version__
 from mcproxy.auth.users import Users, parse_users
 from mcproxy.config.load import loads
 from mcproxy.config.schema import ListenerTls, Settings
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _TLS_FILES = ("certificate", "key", "client_ca")
+
+
+class OtherVersion(Exception):
+    """The program was replaced since the parent was started."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Handover:
     users: str
     workers: int
     files: dict[str, str] = field(default_factory=dict)
+    version: str = __version__
 
     @classmethod
     def of(cls, settings: Settings, configuration: str, path: Path) -> Handover:
@@ -51,8 +57,14 @@ class Handover:
 
     @classmethod
     def read(cls, descriptor: int) -> Handover:
-        """Reads it from its beginning: all workers share one position in the file, so that isn't used."""
-        return cls(**json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0)))
+        """Reads it from its beginning: all workers share one position in the file, so that isn't used.
+
+        Raises OtherVersion.
+        """
+        given = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+        if given["version"] != __version__:
+            raise OtherVersion(f"mcproxy {given['version']} runs and {__version__} is installed: restart mcproxy")
+        return cls(**given)
 
     def parsed_users(self) -> Users:
         """The users, of whom there may be none."""

@@ -21,6 +21,8 @@ ANSWER_TIME = 1.0
 """Seconds that a worker has for a report that is asked for."""
 _LAST_WORDS = 1.0
 
+ENDED = "exit status 0"
+"""How a worker ends that was told to."""
 Inherited = list[tuple[str, socket.socket, bool]]
 """Listening sockets: the listener's name, the socket, whether other workers have the same."""
 
@@ -58,6 +60,8 @@ class WorkerProcess:
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno(), handover, *inherited],
                     env=_environment(),
+                    # What a terminal sends to the foreground is for the parent, which tells its workers.
+                    process_group=0,
                 )
             except BaseException:
                 ours.close()

@@ -13,7 +13,7 @@ from mcproxy.observe.together import Together
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.serve import wait_for_stop
-from mcproxy.workers.process import Inherited, WorkerProcess
+from mcproxy.workers.process import ENDED, Inherited, WorkerProcess
 from mcproxy.workers.watch import Watch
 
 FIRST_WAIT = 0.1
@@ -42,6 +42,7 @@ class Supervisor:
         self._attempts = LocalAttempts(Throttle())
         self._incarnations = itertools.count(1)
         self._stop = trio.Event()
+        self._killed = False
         self.together = Together()
         self.watch = Watch(len(listening), self._stop)
 
@@ -63,6 +64,9 @@ class Supervisor:
             began = trio.current_time()
             reason = await self._run_one(number, listening)
             if self._stop.is_set():
+                if reason != ENDED and not self._killed:
+                    log.error("worker_ended", worker=number, reason=reason)
+                    self.status = 1
                 return
             if trio.current_time() - began >= IN_SERVICE:
                 wait = FIRST_WAIT
@@ -108,6 +112,7 @@ class Supervisor:
                     reason = "told to stop a second time"
                     break
         self.status = 1
+        self._killed = True
         log.warning("workers_killed", reason=reason)
         for worker in self.watch.running():
             worker.kill()

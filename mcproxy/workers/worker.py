@@ -17,7 +17,7 @@ from mcproxy.server.build import build, listener_states
 from mcproxy.server.clients import Accepting, serve_clients
 from mcproxy.server.state import ServerState
 from mcproxy.workers.channel import Channel
-from mcproxy.workers.handover import Handover
+from mcproxy.workers.handover import Handover, OtherVersion
 from mcproxy.workers.questions import Questions, RemoteAttempts, RemoteEntrance
 
 THREADS = 1
@@ -42,6 +42,9 @@ def run_worker(number: int, control: int, handover: int) -> int:
         settings = given.settings()
         log.configure(settings.logging.level, settings.logging.format, worker=number)
         trio.run(worker.run, settings, given)
+    except OtherVersion as error:
+        log.get_logger().error("worker_not_started", reason=str(error))
+        return 1
     except Exception as error:
         log.log_bug(error)
         return 1

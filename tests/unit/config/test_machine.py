@@ -261,3 +261,19 @@ def test_connections_must_fit_the_file_descriptors(monkeypatch):
     assert list(check_machine(settings_of(data | {"limits": {"connections": 929}}))) == []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, resource.RLIM_INFINITY))
     assert list(check_machine(settings_of(data | {"limits": {"connections": 1000}}))) == []
+
+
+def test_the_parent_of_many_workers_must_have_descriptors_for_their_sockets(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 120))
+    data = {
+        "listeners": {"a": {"bind": ["unix:/x"], "authentication": ["none"]}},
+        "upstream": {"address": "unix:/y"},
+        "limits": {"connections": 10},
+    }
+    assert list(check_machine(settings_of(data | {"workers": 11}))) == []
+    (finding,) = check_machine(settings_of(data | {"workers": 40}))
+    assert finding.place == ("workers",)
+    assert finding.message == (
+        "the parent of 40 workers needs 264 file descriptors and the hard limit is 120; "
+        "write fewer, or raise the limit (ulimit -Hn, LimitNOFILE= of systemd)"
+    )

@@ -1,13 +1,14 @@
 """What workers are handed: everything that was read, unchangeable, and their part of the memory."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from mcproxy.config.load import loads
 from mcproxy.server.build import listener_states
-from mcproxy.workers.handover import Handover
+from mcproxy.workers.handover import Handover, OtherVersion
 from tests.support.configuration import configuration, write_users
 
 
@@ -60,3 +61,12 @@ def test_tls_files_are_not_read_again_and_memory_is_divided(handover, tmp_path):
 
 def test_without_a_users_file_there_are_no_users():
     assert Handover("m", "", "", 2).parsed_users().names() == []
+
+
+def test_a_program_that_was_replaced_says_so(handover):
+    descriptor = replace(handover, version="0.0.1").write()
+    try:
+        with pytest.raises(OtherVersion, match=r"mcproxy 0\.0\.1 runs and .* is installed: restart mcproxy"):
+            Handover.read(descriptor)
+    finally:
+        os.close(descriptor)
