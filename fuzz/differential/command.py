@@ -18,6 +18,7 @@ from fuzz.differential.coverage import FAMILIES, Cell, missing, table
 from fuzz.differential.stage import Commands, find_memcached
 from fuzz.differential.trial import Counts
 from fuzz.differential.worker import Orders, Report, work
+from mcproxy.compiling import is_compiled
 
 SHOW_EVERY = 10.0
 """Seconds between lines that say how far it is."""
@@ -136,6 +137,7 @@ def _verdict(reports: list[Report], families: list[str], seconds: float, process
         if path:
             print(f"  again: fuzz/run differential --replay {path}")
     print(f"cells never filled: {len(missing(cells, families))}")
+    print(f"form: {'compiled' if is_compiled() else 'plain Python'}")
     print(f"verdict: {total.frames} frames, " + ", ".join(f"{counted[kind]} {kind}" for kind in KINDS))
     return 1 if found else 0
 

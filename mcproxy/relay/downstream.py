@@ -17,6 +17,8 @@ from mcproxy.wire.requests import Sink
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts; and so long after its socket
 # was last writable, a client that reads has to have read enough for it to be so again.
 FRAME_STALLS: Final = 10
+# Bytes of alerts and the like. A client of TLS 1.2 could ask for renegotiations without end, each of which is refused.
+TLS_UNSENT: Final = 4096
 WRITE: Final = select.EPOLLOUT
 GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -237,6 +239,9 @@ class Downstream(Sink, Handler):
     def sweep(self, now: float) -> None:
         """End a client that takes nothing, leaves a frame unfinished, or has been idle for too long."""
         limits = self._limits
+        if self._secured is not None and self._secured.unsent > TLS_UNSENT:
+            self.close("keeps renegotiating")
+            return
         stalled = now - self.stalled_since
         if self._output.queued:
             if self._takes_some():

@@ -67,10 +67,11 @@ class Link(Handler):
     def submit(self, request: Request) -> None:
         """Send a request at the end of the turn."""
         group = None
+        size = len(request.upstream)
         if isinstance(request, Get) and request.sink.largest_value <= GATHERED_VALUE:
             group = self._group
             if group is not None and group.add(request):
-                self.unsent += len(request.upstream)
+                self.unsent += size
                 self._counts[request.count] += request.cost
                 return
             group = Gathered(request.sink, request.count)
@@ -85,7 +86,7 @@ class Link(Handler):
         if len(self.waiting) == 1:
             self._progress = self._relay.now
         self._outgoing.append(request)
-        self.unsent += len(request.upstream)
+        self.unsent += size
         self._counts[request.count] += request.cost
         if not self._to_flush:
             self._to_flush = True

@@ -61,6 +61,11 @@ class Secured:
         """Whether `receive` has something without the socket's being readable."""
         return self._incoming.pending > 0 or self.ended
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that TLS itself has to say, and nobody has taken with a reply yet."""
+        return self._outgoing.pending
+
     def receive(self, size: int) -> bytes:
         """All that can be had now; empty at the end. Raises BlockingIOError, or OSError if the connection is broken."""
         if self.ended:

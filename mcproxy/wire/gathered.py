@@ -4,7 +4,8 @@ memcached answers every `get` line with a system call of its own, and one line o
 clients ask within one turn goes up in one line, which costs memcached a fraction. Each client still gets exactly its
 own: a VALUE must name a key that is owed, in the order asked, and goes to whoever asked for that one; keys that are
 passed over were misses. A value is given out once what follows it is right; a miss, and what stands behind it, once END
-has come: until then it could as well be that the two sides have got out of step.
+has come, or a value behind it that is too large to wait: until then it could as well be that the two sides have got out
+of step. No key stands twice in a line: of one VALUE for two who asked, nobody could tell whose it is.
 """
 
 from typing import Final
@@ -20,12 +21,13 @@ _VERB: Final = b"get"
 class Gathered(ValueRequest):
     """One line for many requests. It delivers to each of them, and tells each that it is finished."""
 
-    __slots__ = ("_answered", "_held_back", "_keys", "_length", "_missed", "_sinks")
+    __slots__ = ("_answered", "_held_back", "_keys", "_known", "_length", "_missed", "_sinks")
 
     def __init__(self, sink: Sink, count: str) -> None:
         super().__init__(sink, b"", 0, count)
         # As they stand in a line: each behind its space.
         self._keys: list[bytes] = []
+        self._known: set[bytes] = set()
         self._sinks: list[Sink] = []
         self._answered = 0
         # Answers of the next keys, until they may be given out; and whether there is a miss among them.
@@ -34,20 +36,28 @@ class Gathered(ValueRequest):
         self._length = len(_VERB) + 2
 
     def add(self, request: Get) -> bool:
-        """Take one more request in, if there is room for all of its keys."""
+        """Take one more request in, if there is room for all of its keys and none of them stands in the line."""
         cost = request.cost
         # The run less its verbs and line ends.
         length = len(request.upstream) - cost * (len(_VERB) + 2)
         if self.cost + cost > grammar.KEYS_PER_LINE or self._length + length > grammar.LINE_LENGTH:
             return False
-        self._length += length
-        self.cost += cost
         if cost == 1:
-            self._keys.append(request.upstream[3:-2])
+            key = request.upstream[3:-2]
+            if key in self._known:
+                return False
+            self._known.add(key)
+            self._keys.append(key)
             self._sinks.append(request.sink)
         else:
-            self._keys += request.upstream[3:-2].split(b"\r\nget")
+            keys = request.upstream[3:-2].split(b"\r\nget")
+            if len(self._known.union(keys)) != len(self._keys) + cost:
+                return False
+            self._known.update(keys)
+            self._keys += keys
             self._sinks += [request.sink] * cost
+        self._length += length
+        self.cost += cost
         return True
 
     def to_send(self) -> bytes:
@@ -105,7 +115,8 @@ class Gathered(ValueRequest):
         if match is None:
             expect_more(buffer, position)
             return position
-        self._release()
+        if not self._missed:
+            self._release()
         self._answer_all(match.group())
         return match.end()
 

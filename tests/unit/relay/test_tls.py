@@ -113,6 +113,19 @@ def test_a_reader_that_takes_nothing(play: Play, connect: Connect) -> None:
     assert play.relay.held == 0
 
 
+def test_alerts_that_nobody_takes_are_bounded(play: Play, connect: Connect) -> None:
+    """A client of TLS 1.2 that asks to renegotiate again and again is told no each time, with the next reply."""
+    client = connect()
+    session = client.session
+    outgoing = session._secured._outgoing  # type: ignore[union-attr]
+    outgoing.write(b"x" * 4096)
+    play.relay.sweep(play.relay.now)
+    assert not session.closed
+    outgoing.write(b"x")
+    play.relay.sweep(play.relay.now)
+    assert play.witness.ends[session] == "keeps renegotiating"
+
+
 def test_pipelines_larger_than_a_read(play: Play, connect: Connect) -> None:
     """What the TLS layer holds has no event of its own."""
     upstream = play.upstream()
