@@ -13,6 +13,9 @@ from bench.measure import Scenario, Target, fill
 from bench.peers import PEERS, Peer, Place
 from bench.processes import BenchError, Processes, Running, free_port, pin
 
+# Before anything was pinned, this program too.
+CORES = sorted(os.sched_getaffinity(0))
+
 
 @dataclass(frozen=True)
 class Starter:
@@ -40,7 +43,7 @@ class Field:
         self, directory: Path, processes: Processes, peers: Sequence[Peer], transports: Sequence[str], upstream: str
     ) -> None:
         self.directory, self.processes = directory, processes
-        self.cores = sorted(os.sched_getaffinity(0))
+        self.cores = CORES
         directory.chmod(0o711)  # a peer that gives up root must still reach memcached's socket in it
         self.certificate, self.key = make_certificate(directory)
         memcached = next(peer for peer in PEERS if peer.is_memcached)

@@ -66,9 +66,10 @@ def cut_copy(form: Form, directory: Path, names: Sequence[str]) -> Form:
     if not form.is_compiled:
         return Form(form.name, copy_without(directory, names))
     compiler = ROOT / "hatch_build.py"
+    program = "import pathlib, sys, hatch_build; hatch_build.compile_in(pathlib.Path(sys.argv[1]))"
 
     def make(home: Path) -> None:
-        run_compiler([mcproxy_python(), str(compiler), str(copy_without(home, names))], ROOT)
+        run_compiler([mcproxy_python(), "-c", program, str(copy_without(home, names))], ROOT)
 
     inputs = [compiler, *sorted((ROOT / "mcproxy").rglob("*.py")), *sorted(PASSTHROUGH.parent.glob("*.py"))]
     return Form(COMPILED, kept(digest_of(inputs, *names), make))
