@@ -61,6 +61,9 @@ class Watched:
     def fail(self, reason: bytes) -> None:
         self.request.fail(reason)
 
+    def finish(self) -> None:
+        self.request.finish()
+
     def _kept(self) -> int:
         names = {name for kind in type(self.request).__mro__ for name in getattr(kind, "__slots__", ())}
         return sum(sys.getsizeof(getattr(self.request, name, None)) for name in names - {"sink"})
