@@ -38,12 +38,14 @@ UNDECIDED: Final = "the parent process does not answer"
 class Verdict:
     """`reason` is for log and metrics: one of the phrases above, empty when accepted.
 
-    `known` is whether the users file has the name; a name that it does not have must not be logged.
+    `known` is whether the users file has the name; a name that it does not have must not be logged. `secret` is the
+    identity of the verifier that accepted.
     """
 
     accepted: bool
     known: bool
     reason: str = ""
+    secret: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Authenticator:
             await attempt.failed()
             return self._refused(username, WRONG_PASSWORD if username in self._users else UNKNOWN_USER)
         attempt.succeeded()
-        return Verdict(accepted=True, known=True)
+        return Verdict(accepted=True, known=True, secret=verifier.identity if verifier else None)
 
     async def _hash(self, fingerprint: bytes, verifier: Verifier, password: str) -> bool | None:
         """Whether the password matches; None when too many others are waiting."""

@@ -1,26 +1,19 @@
-"""From checked settings to a server that is ready to run: nothing is opened here but the TLS files."""
+"""A server that is ready to run: relay, pools, authenticator and metrics, which outlive every reload."""
 
-import ssl
-
-from mcproxy.auth.users import Users
-from mcproxy.config.schema import Settings
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
-from mcproxy.policy.allowlist import Allowlist
-from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
-from mcproxy.server.access import Access
 from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.shared import Attempts, Entrance
-from mcproxy.server.state import ListenerState, ServerState
-from mcproxy.server.tls import server_context
+from mcproxy.server.state import Generation, ServerState
 from mcproxy.server.upstream import UpstreamLog, connector
 from mcproxy.wire.grammar import LINE_LENGTH
 
 
-def build(settings: Settings, users: Users, entrance: Entrance, attempts: Attempts, *, threads: int) -> ServerState:
+def build(generation: Generation, entrance: Entrance, attempts: Attempts, *, threads: int) -> ServerState:
     """What all connections of this process share. `threads`: passwords that it hashes at once."""
+    settings = generation.settings
     limits = settings.limits
     relay = Relay(limits.total_buffer, log_bug, limits.value + LINE_LENGTH)
     state: ServerState
@@ -49,23 +42,11 @@ def build(settings: Settings, users: Users, entrance: Entrance, attempts: Attemp
         for protocol in protocols
     }
     state = ServerState(
-        settings=settings,
+        generation=generation,
         relay=relay,
         pools=pools,
-        access=Access(settings),
-        authenticator=Authenticator(users, attempts, threads=threads),
+        authenticator=Authenticator(generation.users, attempts, threads=threads),
         entrance=entrance,
         metrics=metrics,
-        session_limits=SessionLimits(limits.pipeline, limits.session_buffer, limits.stall_timeout, limits.idle_timeout),
     )
     return state
-
-
-def listener_states(settings: Settings) -> dict[str, ListenerState]:
-    """Every listener with its allowlist and its TLS context. Raises OSError (ssl.SSLError is one) for TLS files."""
-    states = {}
-    for name, listener in settings.listeners.items():
-        context: ssl.SSLContext | None = None if listener.tls is None else server_context(listener.tls)
-        mechanisms = tuple(listener.mechanisms) if "sasl" in listener.authentication else ()
-        states[name] = ListenerState(name, listener, Allowlist(listener.allow), context, mechanisms)
-    return states

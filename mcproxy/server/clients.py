@@ -10,7 +10,7 @@ import trio
 
 from mcproxy.observe.log import get_logger, report_suppressed
 from mcproxy.server.listeners import accept_forever
-from mcproxy.server.state import ListenerState, ServerState
+from mcproxy.server.state import ServerState
 
 log = get_logger()
 # Seconds that `started` waits for a first link to upstream before it is called without one.
@@ -20,9 +20,9 @@ _READINESS_INTERVAL = 0.5
 
 
 class Accepting(NamedTuple):
-    """A listening socket and its listener. `shared`: other workers accept from it too."""
+    """A listening socket and the name of its listener. `shared`: other workers accept from it too."""
 
-    listener: ListenerState
+    listener: str
     sock: socket.socket
     shared: bool = False
 
@@ -73,7 +73,7 @@ async def _drain(state: ServerState, accepting: trio.CancelScope) -> None:
     for session in list(state.sessions):
         session.drain()
     state.relay.settle()
-    with trio.move_on_after(state.settings.limits.drain_timeout) as scope:
+    with trio.move_on_after(state.generation.settings.limits.drain_timeout) as scope:
         state.look_for_the_end()
         await state.last_session_ended.wait()
     if scope.cancelled_caught:

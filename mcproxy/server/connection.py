@@ -12,10 +12,7 @@ from collections.abc import Iterator
 
 import trio
 
-from mcproxy.auth.login_binary import BinaryLogin
-from mcproxy.auth.login_text import TextLogin
 from mcproxy.auth.principals import Principal
-from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
 from mcproxy.auth.token import claimed_name
 from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
@@ -23,10 +20,10 @@ from mcproxy.relay.poller import OVER_BUDGET
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
 from mcproxy.server.access import unix_peer
-from mcproxy.server.authenticator import UNKNOWN_USER, WRONG_PASSWORD
+from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused
 from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
-from mcproxy.server.streams import close_gently, receive, send_all
+from mcproxy.server.streams import close_gently, receive
 from mcproxy.server.tls import handshake
 from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import Refusal
@@ -34,10 +31,6 @@ from mcproxy.wire.pipelining import one_at_a_time
 from mcproxy.wire.text import TextParser
 
 log = get_logger()
-BINARY = 0x80
-# A login is short; what a client sends behind it is read by its session.
-_LOGIN_READ = 4096
-_ANSWER_SECONDS = 0.2
 
 
 class Client:
@@ -52,6 +45,7 @@ class Client:
         self._place = place
         self._address = address
         self._principal: Principal | None = None
+        self._secret: bytes | None = None
         self._fields = {"listener": listener.name, "source": address or "unix"}
 
     async def run(self) -> None:
@@ -66,7 +60,7 @@ class Client:
             if context is not None and not isinstance(connection, Secured):
                 self._connection = await handshake(connection, context)
             if not received:
-                self._principal = self._server.access.identify(settings, self._connection, self._address)
+                self._principal = self._server.generation.access.identify(settings, self._connection, self._address)
             if self._principal is None:
                 self._note_stranger()
                 await self._log_in(received)
@@ -86,15 +80,15 @@ class Client:
         if "sasl" in methods or "token" in methods:
             return
         for method in methods:
-            presented = self._server.access.presented(method, self._connection)
+            presented = self._server.generation.access.presented(method, self._connection)
             self._count_login(method, LoginResult.FAILURE)
             log.warning("login_failed", by=method, reason=f"no grant names this {method}", **presented, **self._fields)
 
     async def _wait_for_first_byte(self, principal: Principal) -> None:
         self._place.logged_in()
-        limit = self._server.settings.limits.idle_timeout
+        limit = self._server.generation.settings.limits.idle_timeout
         with trio.move_on_after(limit) if limit else contextlib.nullcontext():
-            data = await receive(self._connection, _LOGIN_READ)
+            data = await receive(self._connection, LOGIN_READ)
             if data:
                 await self._start_or_log_in(principal, data)
                 return
@@ -109,7 +103,7 @@ class Client:
         if "token" in self._listener.settings.authentication and data[0] != BINARY:
             with self._deadline() as scope:
                 while (name := claimed_name(data)) is None:
-                    more = await receive(self._connection, _LOGIN_READ)
+                    more = await receive(self._connection, LOGIN_READ)
                     if not more:
                         self._close()
                         return
@@ -126,58 +120,15 @@ class Client:
 
     async def _log_in(self, received: bytes) -> None:
         """The login conversation, to its end one way or the other. Raises OSError."""
-        settings = self._listener.settings
-        methods = settings.authentication
-        data = received or await receive(self._connection, _LOGIN_READ)
-        if not data:
-            self._close()
-            return
-        binary = data[0] == BINARY
-        if ("binary" if binary else "text") not in settings.protocols:
-            await self._refuse(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
-            return
-        conversation = BinaryLogin(self._listener.mechanisms) if binary else TextLogin(token="token" in methods)
-        conversation.feed(data)
-        while True:
-            step = conversation.next()
-            if step is None:
-                data = await receive(self._connection, _LOGIN_READ)
-                if not data:
-                    self._close()
-                    return
-                conversation.feed(data)
-            elif isinstance(step, Reply):
-                await send_all(self._connection, step.data)
-                if step.refused:
-                    self._server.relay.traffic.refused["before login"] += 1
-                    log.info("login_refused", reason=step.refused, **self._fields)
-            elif isinstance(step, Attempt):
-                conversation.answer(await self._check(step))
-            elif isinstance(step, LoggedIn):
-                self._start_session(step.principal, step.leftover, binary, step.token)
-                return
-            elif isinstance(step, Close):
-                await self._refuse(ConnectionRefusal.LOGIN_FAILED, step.reason)
-                return
-
-    async def _check(self, attempt: Attempt) -> bool:
-        # So that a refusal for want of time still reaches the client.
-        deadline = trio.current_effective_deadline() - _ANSWER_SECONDS
-        verdict = await self._server.authenticator.check(
-            attempt.username, attempt.password, self._throttle_source(), deadline
-        )
-        # A name that isn't known may be a mistyped password.
-        principal = f"user:{attempt.username}" if verdict.known else "unknown"
-        if verdict.accepted:
-            self._count_login(attempt.mechanism, LoginResult.SUCCESS)
-            log.info("logged_in", principal=principal, by=attempt.mechanism, **self._fields)
-        else:
-            wrong = verdict.reason in (WRONG_PASSWORD, UNKNOWN_USER)
-            self._count_login(attempt.mechanism, LoginResult.FAILURE if wrong else LoginResult.THROTTLED)
-            log.warning(
-                "login_failed", principal=principal, by=attempt.mechanism, reason=verdict.reason, **self._fields
-            )
-        return verdict.accepted
+        login = Login(self._server, self._listener, self._connection, self._throttle_source(), self._fields)
+        match await login.converse(received):
+            case Arrived() as arrived:
+                self._secret = arrived.secret
+                self._start_session(arrived.principal, arrived.leftover, arrived.binary, arrived.token)
+            case Refused(reason, why):
+                await self._refuse(reason, why)
+            case None:
+                self._close()
 
     def _throttle_source(self) -> str:
         if self._address is not None:
@@ -190,16 +141,17 @@ class Client:
             self._give_up(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
             return
         server = self._server
+        generation = server.generation
         self._place.logged_in()
         self._principal = principal
-        session = Session(server.relay, self._connection, server.pools[protocol], server.session_limits, self)
+        session = Session(server.relay, self._connection, server.pools[protocol], generation.session_limits, self)
         settings = self._listener.settings
         if binary:
             listed = " ".join(self._listener.mechanisms).encode() if self._listener.mechanisms else None
-            parser: TextParser | BinaryParser = BinaryParser(server.access.binary_rules(principal), session, listed)
+            parser: TextParser | BinaryParser = BinaryParser(generation.access.binary_rules(principal), session, listed)
         else:
             digest = settings.overlong_keys == "digest"
-            parser = TextParser(server.access.text_rules(principal), session, token, digest_overlong_keys=digest)
+            parser = TextParser(generation.access.text_rules(principal), session, token, digest_overlong_keys=digest)
         server.sessions.add(session)
         server.metrics.session_opened(self._listener.name)
         session.start(one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser, data)
@@ -285,7 +237,10 @@ class Client:
     @contextlib.contextmanager
     def _deadline(self) -> Iterator[trio.CancelScope]:
         """The time for a handshake and a login; the relay doesn't wait in its own poll meanwhile."""
-        with self._server.relay.busy(), trio.move_on_after(self._server.settings.limits.login_timeout) as scope:
+        with (
+            self._server.relay.busy(),
+            trio.move_on_after(self._server.generation.settings.limits.login_timeout) as scope,
+        ):
             yield scope
 
     def _count_login(self, mechanism: str, result: LoginResult) -> None:

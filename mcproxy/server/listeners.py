@@ -27,9 +27,7 @@ _WORDS = {
 }
 
 
-async def accept_forever(
-    server: ServerState, listener: ListenerState, sock: socket.socket, *, shared: bool = False
-) -> None:
+async def accept_forever(server: ServerState, listener: str, sock: socket.socket, *, shared: bool = False) -> None:
     """Accept until cancelled. A shortage of descriptors or memory is waited out.
 
     `shared` is for a socket that other workers accept from too. The kernel wakes them all, and an idle one is always
@@ -43,7 +41,7 @@ async def accept_forever(
             await _accept_some(server, listener, sock, 1 if shared else _AT_ONCE)
 
 
-async def _accept_some(server: ServerState, listener: ListenerState, sock: socket.socket, most: int) -> None:
+async def _accept_some(server: ServerState, listener: str, sock: socket.socket, most: int) -> None:
     for _ in range(most):
         try:
             connection, peer = sock.accept()
@@ -51,12 +49,12 @@ async def _accept_some(server: ServerState, listener: ListenerState, sock: socke
             return
         except OSError as error:
             if error.errno in _SHORTAGE:
-                log.error("accept_failed", listener=listener.name, reason=error.strerror)
+                log.error("accept_failed", listener=listener, reason=error.strerror)
                 await trio.sleep(_SHORTAGE_WAIT)
                 return
             # Linux hands errors of the new connection (it was reset already, say) to accept.
             continue
-        await _admit(server, listener, connection, peer)
+        await _admit(server, server.generation.listeners[listener], connection, peer)
 
 
 async def _admit(server: ServerState, listener: ListenerState, connection: socket.socket, peer: object) -> None:

@@ -19,8 +19,9 @@ from mcproxy.server.admin import start_admin
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.authenticator import THREADS
-from mcproxy.server.build import build, listener_states
+from mcproxy.server.build import build
 from mcproxy.server.clients import Accepting, log_readiness, serve_clients
+from mcproxy.server.generation import make_generation
 
 log = get_logger()
 Addresses = dict[str, list[str]]
@@ -87,12 +88,10 @@ async def _serve(
     limits = settings.limits
     users = Users({}) if settings.users_file is None else parse_users(settings.users_file.read_text("utf-8"))
     admission = Admission(limits.connections, limits.connections_per_address, limits.login_connections)
-    state = build(settings, users, admission, LocalAttempts(Throttle()), threads=THREADS)
+    state = build(make_generation(1, settings, users), admission, LocalAttempts(Throttle()), threads=THREADS)
     state.metrics.registry.register(WorkerCollector(WorkerCount))
     addresses = {name: [sockets.describe(sock) for sock in socks] for name, socks in listening.items()}
-    accepting = [
-        Accepting(listener, sock) for name, listener in listener_states(settings).items() for sock in listening[name]
-    ]
+    accepting = [Accepting(name, sock) for name in settings.listeners for sock in listening[name]]
 
     def started() -> None:
         log.info("started")

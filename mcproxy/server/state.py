@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from mcproxy.auth.users import Users
 from mcproxy.config.schema import Listener, Settings
 from mcproxy.observe.metrics import Metrics
 from mcproxy.policy.allowlist import Allowlist
@@ -29,20 +30,30 @@ class ListenerState:
     mechanisms: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Generation:
+    """Everything that the files say and a reload replaces: made and checked whole, then swapped in at once (R8)."""
+
+    number: int
+    settings: Settings
+    users: Users
+    access: Access
+    listeners: dict[str, ListenerState]
+    session_limits: SessionLimits
+
+
 @dataclass
 class ServerState:
     """`nursery` is where connections run. `closing` connections of ended sessions still deliver their last replies.
     `last_session_ended` is set while draining, when no session and none of these is left.
     """
 
-    settings: Settings
+    generation: Generation
     relay: Relay
     pools: dict[str, Pool]
-    access: Access
     authenticator: Authenticator
     entrance: Entrance
     metrics: Metrics
-    session_limits: SessionLimits
     sessions: set[Session] = field(default_factory=set)
     draining: bool = False
     closing: int = 0

@@ -13,8 +13,9 @@ import trio
 from mcproxy.config.schema import Settings
 from mcproxy.observe import log
 from mcproxy.observe.together import families_of
-from mcproxy.server.build import build, listener_states
+from mcproxy.server.build import build
 from mcproxy.server.clients import Accepting, serve_clients
+from mcproxy.server.generation import make_generation
 from mcproxy.server.state import ServerState
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.handover import Handover, OtherVersion
@@ -64,12 +65,8 @@ class _Worker:
         if first is None:
             return
         entrance, attempts = RemoteEntrance(self._questions), RemoteAttempts(self._questions)
-        state = build(settings, given.parsed_users(), entrance, attempts, threads=THREADS)
-        listeners = listener_states(settings)
-        accepting = [
-            Accepting(listeners[name], socket.socket(fileno=descriptor), shared)
-            for name, descriptor, shared in first[2]
-        ]
+        state = build(make_generation(1, settings, given.parsed_users()), entrance, attempts, threads=THREADS)
+        accepting = [Accepting(name, socket.socket(fileno=descriptor), shared) for name, descriptor, shared in first[2]]
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._channel.send_forever)
