@@ -1,8 +1,13 @@
 """What the login conversations of both protocols have in common: steps, bounds and the count of failures.
 
-    LISTENING --a whole frame with a password--> CHECKING --answer(False)--> LISTENING
-        |                                            |
-        +--quit, a broken frame, a bound reached--> OVER <--answer(True), or one failure too many
+    LISTENING --an Attempt or a Proof--> CHECKING --answer--> LISTENING
+        |                                    |
+        +--quit, a broken frame,             +--answer--> OVER
+           a bound reached, a login that
+           needs no answer--> OVER
+
+An answer of True ends it, unless the mechanism still has something to say (SCRAM's signature); of False, if it was one
+failure too many.
 
 Nothing reaches memcached from here. Each frame gets at most one reply, and the replies of one connection are
 bounded, so that somebody who has not logged in can neither use the proxy as an amplifier nor make it work for long.
@@ -10,11 +15,12 @@ bounded, so that somebody who has not logged in can neither use the proxy as an 
 
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from mcproxy.auth.principals import Principal
-from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply, Step
+from mcproxy.auth.steps import Attempt, Close, LoggedIn, Proof, Reply, Step
 
 REPLY_LIMIT = 1024
 """Bytes in one reply before login."""
@@ -34,12 +40,10 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """What becomes of an Attempt that is being checked: both replies, made when the frame was at hand."""
+    """What becomes of what is being checked: how it goes on, or the reply to a failure."""
 
-    principal: Principal
-    success: bytes
+    accepted: Callable[[], None]
     failure: bytes
-    token: bytes | None = field(repr=False)
 
 
 class Conversation(ABC):
@@ -77,14 +81,14 @@ class Conversation(ABC):
         return self._steps.popleft()
 
     def answer(self, accepted: bool) -> None:
-        """The outcome of the Attempt that was taken last. Raises RuntimeError when there is none."""
+        """The outcome of the Attempt or Proof that was taken last. Raises RuntimeError when there is none."""
         check = self._check
         if self._state is not State.CHECKING or check is None:
             raise RuntimeError("no attempt is waiting for an answer")
         self._check = None
         self._state = State.LISTENING
         if accepted:
-            self._log_in(check.principal, check.success, check.token)
+            check.accepted()
         else:
             self._fail(check.failure)
 
@@ -103,15 +107,16 @@ class Conversation(ABC):
         self._replied += len(data)
         self._steps.append(Reply(data, refused))
 
-    def _attempt(self, attempt: Attempt, *, success: bytes, failure: bytes, token: bytes | None = None) -> None:
-        self._check = _Check(Principal("user", attempt.username), success, failure, token)
+    def _ask(self, question: Attempt | Proof, accepted: Callable[[], None], failure: bytes) -> None:
+        """Have it decided; then `accepted` is called, or `failure` is the reply."""
+        self._check = _Check(accepted, failure)
         self._state = State.CHECKING
-        self._steps.append(attempt)
+        self._steps.append(question)
 
-    def _log_in(self, principal: Principal, reply: bytes, token: bytes | None = None) -> None:
+    def _log_in(self, principal: Principal, mechanism: str, reply: bytes, token: bytes | None = None) -> None:
         self._reply(reply)
         self._state = State.OVER
-        self._steps.append(LoggedIn(principal, bytes(self._buffer), token))
+        self._steps.append(LoggedIn(principal, mechanism, bytes(self._buffer), token))
         self._buffer.clear()
 
     def _fail(self, reply: bytes, refused: str = "") -> None:

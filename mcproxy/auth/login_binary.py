@@ -6,13 +6,11 @@ that no login is needed.
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mcproxy.auth.conversation import DEFAULT_FAILURES, REPLY_LIMIT, Conversation
-from mcproxy.auth.mechanisms import MECHANISMS, Challenge, Failure, Mechanism, Outcome, Registry, Success
-from mcproxy.auth.steps import Attempt
+from mcproxy.auth.exchange import SaslConversation
+from mcproxy.auth.offer import NAME_LIMIT
 
 LIST_MECHS: Final = 0x20
 AUTH: Final = 0x21
@@ -32,9 +30,6 @@ BODY_LIMIT: Final = 4096
 FRAME_LIMIT: Final = 0x4000_0000
 """A body beyond 1 GiB is no frame of any command: memcached 1.6.18 waits for ever, newer ones refuse it."""
 
-MECHANISM_NAME_LIMIT: Final = 32
-"""Bytes; memcached's own bound (RFC 4422 section 3.1 would have 20)."""
-
 _HEADER: Final = struct.Struct("!BBHBBHII8s")
 """magic, opcode, key length, extras length, data type, vbucket or status, body length, opaque, cas"""
 
@@ -52,29 +47,18 @@ class _Frame:
         body = _TEXTS[status] if body is None else body
         return _HEADER.pack(0x81, self.opcode, 0, 0, 0, status, len(body), self.opaque, bytes(8)) + body
 
+    def challenge(self, data: bytes) -> bytes:
+        return self.reply(AUTH_CONTINUE, data)
 
-class BinaryLogin(Conversation):
-    """`mechanisms` are the listener's, in the order to list them; with none of them every frame is refused.
+    def success(self) -> bytes:
+        return self.reply(SUCCESS, b"Authenticated")
 
-    Raises ValueError for a mechanism that the registry does not have.
-    """
+    def failure(self) -> bytes:
+        return self.reply(AUTH_FAILURE)
 
-    def __init__(
-        self,
-        mechanisms: Sequence[str],
-        *,
-        failures: int = DEFAULT_FAILURES,
-        registry: Registry = MECHANISMS,
-    ) -> None:
-        super().__init__(failures=failures)
-        unknown = [name for name in mechanisms if name not in registry]
-        if unknown:
-            raise ValueError(f"unknown SASL mechanisms: {', '.join(unknown)}")
-        self._factories = {name.encode(): registry[name] for name in mechanisms}
-        self._list = b" ".join(self._factories)
-        if len(self._list) > REPLY_LIMIT - _HEADER.size:
-            raise ValueError("too many SASL mechanisms for one reply")
-        self._started: tuple[bytes, Mechanism] | None = None
+
+class BinaryLogin(SaslConversation):
+    """Where no mechanism is offered every frame is refused."""
 
     def _advance(self) -> bool:
         if not self._buffer.startswith(b"\x80") and self._buffer:
@@ -87,7 +71,7 @@ class BinaryLogin(Conversation):
         # All of this is judged by the header alone: nobody waits for a body that is going to be refused.
         if key_length + extras_length > body_length or body_length > FRAME_LIMIT:
             self._refuse_and_close(frame, INVALID_ARGUMENTS, "a malformed header")
-        elif opcode not in (LIST_MECHS, AUTH, STEP) or not self._factories:
+        elif opcode not in (LIST_MECHS, AUTH, STEP) or not self._offer.names:
             self._refuse_and_close(frame, AUTH_FAILURE, "a command before login")
         elif not self._well_formed(frame):
             self._refuse_and_close(frame, INVALID_ARGUMENTS, "a malformed SASL frame")
@@ -105,46 +89,13 @@ class BinaryLogin(Conversation):
 
     def _sasl(self, frame: _Frame, name: bytes, response: bytes) -> None:
         if frame.opcode == LIST_MECHS:
-            self._reply(frame.reply(SUCCESS, self._list))
-        elif len(name) > MECHANISM_NAME_LIMIT:
+            self._reply(frame.reply(SUCCESS, self._offer.listed))
+        elif len(name) > NAME_LIMIT:
             self._reply(frame.reply(INVALID_ARGUMENTS), "a mechanism name that is too long")
         elif frame.opcode == AUTH:
-            self._auth(frame, name.upper(), response)
+            self._begin(frame, name, response)
         else:
-            self._step(frame, name.upper(), response)
-
-    def _auth(self, frame: _Frame, name: bytes, response: bytes) -> None:
-        self._started = None
-        factory = self._factories.get(name)
-        if factory is None:
-            self._reply(frame.reply(AUTH_FAILURE), "a mechanism that is not offered")
-            return
-        mechanism = factory()
-        # The frame cannot tell an empty initial response from none; memcached takes it for none.
-        self._continue(frame, name, mechanism, mechanism.start(response or None))
-
-    def _step(self, frame: _Frame, name: bytes, response: bytes) -> None:
-        started, self._started = self._started, None
-        if started is None:
-            self._reply(frame.reply(AUTH_FAILURE), "a step of no exchange")
-        elif started[0] != name:
-            self._reply(frame.reply(AUTH_FAILURE), "a step of another mechanism")
-        else:
-            self._continue(frame, name, started[1], started[1].step(response))
-
-    def _continue(self, frame: _Frame, name: bytes, mechanism: Mechanism, outcome: Outcome) -> None:
-        success = frame.reply(SUCCESS, b"Authenticated")
-        failure = frame.reply(AUTH_FAILURE)
-        match outcome:
-            case Challenge(data):
-                self._started = (name, mechanism)
-                self._reply(frame.reply(AUTH_CONTINUE, data))
-            case Attempt():
-                self._attempt(outcome, success=success, failure=failure)
-            case Success(principal):
-                self._log_in(principal, success)
-            case Failure(reason):
-                self._fail(failure, reason)
+            self._go_on(frame, response, name)
 
     def _refuse_and_close(self, frame: _Frame, status: int, reason: str) -> None:
         self._reply(frame.reply(status), reason)

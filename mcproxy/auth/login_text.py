@@ -1,16 +1,25 @@
-"""The login conversation of the text protocol.
+"""The login conversation of the text protocol: by a token as `memcached -Y` has it, by SASL as arcus-memcached has it.
 
-Every line but a token login is refused with memcached's `CLIENT_ERROR unauthenticated`. A refused line that
-announces a data block takes the block with it, so that one frame gets one error and the connection stays in step;
-where the block's length is unknown or unreasonable there is no way back into step, and it closes.
+    sasl mech\\r\\n                                     SASL_MECH <names>\\r\\n
+    sasl auth <mechanism> <bytes>\\r\\n<data>\\r\\n     SASL_OK\\r\\n, AUTH_ERROR\\r\\n
+    sasl auth <bytes>\\r\\n<data>\\r\\n                 or SASL_CONTINUE <bytes>\\r\\n<data>\\r\\n
+
+Every other line is refused with memcached's `CLIENT_ERROR unauthenticated`. A refused line that announces a data block
+takes the block with it, so that one frame gets one error and the connection stays in step; where the block's length is
+unknown or unreasonable there is no way back into step, and it closes.
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from mcproxy.auth import token as token_login
-from mcproxy.auth.conversation import DEFAULT_FAILURES, Conversation
+from mcproxy.auth.conversation import DEFAULT_FAILURES
 from mcproxy.auth.credentials import Malformed
+from mcproxy.auth.exchange import SaslConversation
+from mcproxy.auth.offer import Offer
+from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt
 
 LINE_LIMIT: Final = 2048
@@ -21,6 +30,7 @@ BLOCK_LIMIT: Final = 4096
 
 LINE_END_ERROR: Final = b"CLIENT_ERROR line must end in \\r\\n\r\n"
 LINE_LENGTH_ERROR: Final = b"CLIENT_ERROR line too long\r\n"
+BAD_FORMAT: Final = b"CLIENT_ERROR bad command line format\r\n"
 
 _LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,9}")
 _LENGTH_WORD: Final = {
@@ -30,14 +40,30 @@ _LENGTH_WORD: Final = {
 """Commands that a data block follows, and which of their words is its length."""
 
 
-class TextLogin(Conversation):
-    """`token`: whether the token login is allowed; without it nothing can log in here and every line is refused."""
+class _Answers:
+    """arcus-memcached's words (its ascii-protocol, chapter "SASL")."""
 
-    def __init__(self, *, token: bool = True, failures: int = DEFAULT_FAILURES) -> None:
-        super().__init__(failures=failures)
+    def challenge(self, data: bytes) -> bytes:
+        return b"SASL_CONTINUE %d\r\n%s\r\n" % (len(data), data)
+
+    def success(self) -> bytes:
+        return b"SASL_OK\r\n"
+
+    def failure(self) -> bytes:
+        return b"AUTH_ERROR\r\n"
+
+
+_ANSWERS: Final = _Answers()
+
+
+class TextLogin(SaslConversation):
+    """`token`: whether the token login is allowed. With neither that nor an offer of SASL every line is refused."""
+
+    def __init__(self, offer: Offer, *, token: bool = True, failures: int = DEFAULT_FAILURES) -> None:
+        super().__init__(offer, failures=failures)
         self._token_allowed = token
         self._block_length: int | None = None
-        self._block_is_token = False
+        self._with_block: Callable[[bytes], None] = self._refuse_block
 
     def _advance(self) -> bool:
         return self._line() if self._block_length is None else self._block(self._block_length)
@@ -62,43 +88,72 @@ class TextLogin(Conversation):
         elif words and words[0].isupper() and words[-1].startswith(b"HTTP/"):
             # As memcached does: a browser made to post here gets nothing, and none of its other lines is looked at.
             self._close("an HTTP request")
+        elif words[:1] == [b"sasl"]:
+            self._sasl(words)
         elif words and words[0] in _LENGTH_WORD:
             self._storage(words)
         else:
             self._reply(token_login.UNAUTHENTICATED, "a command before login")
 
     def _storage(self, words: list[bytes]) -> None:
-        position = _LENGTH_WORD[words[0]]
-        length = words[position] if len(words) > position else b""
+        if self._token_allowed and (length := token_login.length_word(words)) is not None:
+            meta = words[0] == b"ms"
+            accepted = token_login.ACCEPTED_META if meta else token_login.ACCEPTED
+            self._expect(length, partial(self._log_in_with, accepted))
+        else:
+            position = _LENGTH_WORD[words[0]]
+            self._expect(words[position] if len(words) > position else b"", self._refuse_block)
+
+    def _sasl(self, words: list[bytes]) -> None:
+        offered = bool(self._offer.names)
+        match words[1:]:
+            case [b"mech"] if offered:
+                self._reply(b"SASL_MECH " + self._offer.listed + b"\r\n")
+            case [b"auth", name, length] if offered:
+                self._expect(length, partial(self._begin, _ANSWERS, name))
+            case [b"auth", length] if offered:
+                self._expect(length, partial(self._go_on, _ANSWERS))
+            case [b"auth", _, length] | [b"auth", length]:
+                self._expect(length, self._refuse_block)
+            case [b"auth", *_]:
+                self._refuse_and_close(BAD_FORMAT, "a malformed SASL command")
+            case _ if offered:
+                self._reply(BAD_FORMAT, "a malformed SASL command")
+            case _:
+                self._reply(token_login.UNAUTHENTICATED, "a command before login")
+
+    def _expect(self, length: bytes, then: Callable[[bytes], None]) -> None:
+        """A data block of that length follows, if that is one; `then` gets it without its line end."""
         if not _LENGTH.fullmatch(length) or int(length) > BLOCK_LIMIT:
             self._refuse_and_close(token_login.UNAUTHENTICATED, "a data block of unknown or unreasonable length")
             return
         self._block_length = int(length)
-        self._block_is_token = self._token_allowed and token_login.is_login_line(words)
+        self._with_block = then
 
     def _block(self, length: int) -> bool:
         if len(self._buffer) < length + 2:
             return False
         self._block_length = None
         block = self._take(length + 2)
-        if not block.endswith(b"\r\n"):
-            self._refuse_and_close(token_login.BAD_TERMINATION, "a data block that does not end where it should")
-        elif self._block_is_token:
-            self._log_in_with(block[:-2])
+        if block.endswith(b"\r\n"):
+            self._with_block(block[:-2])
         else:
-            self._reply(token_login.UNAUTHENTICATED, "a command before login")
+            self._refuse_and_close(token_login.BAD_TERMINATION, "a data block that does not end where it should")
         return True
 
-    def _log_in_with(self, token: bytes) -> None:
+    def _refuse_block(self, block: bytes) -> None:
+        self._reply(token_login.UNAUTHENTICATED, "a command before login")
+
+    def _log_in_with(self, reply: bytes, token: bytes) -> None:
         parsed = token_login.parse(token)
         if isinstance(parsed, Malformed):
             self._fail(token_login.BAD_TOKEN, parsed.reason)
             return
-        self._attempt(
+        principal = Principal("user", parsed.username)
+        self._ask(
             Attempt(parsed.username, parsed.password, token_login.MECHANISM),
-            success=token_login.ACCEPTED,
+            accepted=partial(self._log_in, principal, token_login.MECHANISM, reply, token),
             failure=token_login.AUTHENTICATION_FAILURE,
-            token=token,
         )
 
     def _refuse_and_close(self, reply: bytes, reason: str) -> None:

@@ -1,25 +1,23 @@
-"""SASL mechanisms (RFC 4422) as the binary login sees them, and the registry of those that exist.
+"""SASL mechanisms (RFC 4422) as a login conversation sees them.
 
-A mechanism holds the state of one exchange. `start` gets the client's initial response, None when AUTH carried
-none; `step` gets each later response. Both say what comes next:
+A mechanism holds the state of one exchange. `start` gets the client's initial response, None when there was none;
+`step` gets each later response; `accepted` is called when the Attempt or the Proof that it asked for was accepted, and
+only then. Each says what comes next:
 
     Challenge   send this and wait for a step
     Attempt     have this password checked
-    Success     the mechanism itself knows who it is
-    Failure     refused, with a reason for the log
+    Proof       have it decided whether this proof counts
+    Success     this is who it is
+    Failure     refused, with a reason for the log that holds no input
 
-SCRAM and EXTERNAL join by an entry in a registry; what they need (users, a certificate) is bound into the factory.
+After a Success, a Failure, or an Attempt or Proof that was not accepted, the exchange is over.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Protocol
 
-from mcproxy.auth import plain
-from mcproxy.auth.credentials import Malformed
 from mcproxy.auth.principals import Principal
-from mcproxy.auth.steps import Attempt
+from mcproxy.auth.steps import Attempt, Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +35,18 @@ class Failure:
     reason: str
 
 
-Outcome = Challenge | Attempt | Success | Failure
+Outcome = Challenge | Attempt | Proof | Success | Failure
 
 
 class Mechanism(Protocol):
+    name: str
+    """As it is registered, in capitals."""
+
     def start(self, response: bytes | None) -> Outcome: ...
 
     def step(self, response: bytes) -> Outcome: ...
 
-
-Registry = Mapping[str, Callable[[], Mechanism]]
-
-
-class Plain:
-    """RFC 4616. The client speaks first; without an initial response it is asked for it with an empty challenge."""
-
-    def start(self, response: bytes | None) -> Outcome:
-        return Challenge(b"") if response is None else self.step(response)
-
-    def step(self, response: bytes) -> Outcome:
-        parsed = plain.parse(response)
-        if isinstance(parsed, Malformed):
-            return Failure(parsed.reason)
-        return Attempt(parsed.username, parsed.password, "PLAIN")
+    def accepted(self) -> Outcome: ...
 
 
-MECHANISMS: Final[Registry] = MappingProxyType({"PLAIN": Plain})
-"""Every mechanism by its registered name, in capitals."""
+OUT_OF_PLACE = Failure("a message out of place")

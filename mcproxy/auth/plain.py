@@ -1,8 +1,15 @@
-"""The message of SASL PLAIN (RFC 4616): `[authzid] NUL authcid NUL passwd`."""
+"""SASL PLAIN (RFC 4616): one message, `[authzid] NUL authcid NUL passwd`."""
+
+from typing import Final
 
 from mcproxy.auth.credentials import Credentials, Malformed, credentials, decode
+from mcproxy.auth.mechanisms import OUT_OF_PLACE, Challenge, Failure, Outcome, Success
+from mcproxy.auth.principals import Principal
+from mcproxy.auth.steps import Attempt
 
-MESSAGE_LIMIT = 1024
+NAME: Final = "PLAIN"
+
+MESSAGE_LIMIT: Final = 1024
 """Bytes. RFC 4616 section 2 asks for 255 for each of the three parts."""
 
 
@@ -23,3 +30,25 @@ def parse(message: bytes) -> Credentials | Malformed:
             return Malformed("not valid UTF-8")
         return Malformed("the authorization identity is not the user's own")
     return credentials(authentication, password)
+
+
+class Plain:
+    """The client speaks first; without an initial response it is asked for it with an empty challenge."""
+
+    name = NAME
+
+    def __init__(self) -> None:
+        self._username: str | None = None
+
+    def start(self, response: bytes | None) -> Outcome:
+        return Challenge(b"") if response is None else self.step(response)
+
+    def step(self, response: bytes) -> Outcome:
+        parsed = parse(response)
+        if isinstance(parsed, Malformed):
+            return Failure(parsed.reason)
+        self._username = parsed.username
+        return Attempt(parsed.username, parsed.password, NAME)
+
+    def accepted(self) -> Outcome:
+        return OUT_OF_PLACE if self._username is None else Success(Principal("user", self._username))

@@ -13,7 +13,7 @@ from mcproxy.auth.principals import Principal
 class Reply:
     """Send this. `refused` says why, for the log, when the conversation itself refused something.
 
-    It is empty when the reply grants something or answers an Attempt, whose outcome the caller knows already.
+    It is empty when the reply grants something, or answers an Attempt or a Proof: the caller knows their outcome.
     """
 
     data: bytes
@@ -33,14 +33,29 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """Decide whether this proof counts, and call `answer` with the outcome before anything else.
+
+    `secret` is the identity of the verifier (Verifier.identity) whose secret the client has proved to know; None: it
+    has proved nothing. A proof of nothing is decided too, since it is a guess that a throttle must count.
+    `username` is what the client claims, as in an Attempt.
+    """
+
+    username: str = field(repr=False)
+    mechanism: str
+    secret: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedIn:
     """The login is done. `leftover` came behind it and belongs to the session, from its first byte on.
 
-    `token` is the body of the text protocol's login, by which the session knows it when it is sent again;
-    None in the binary protocol.
+    `mechanism` is what it was done with. `token` is the body of the text protocol's token login, by which the session
+    knows it when it is sent again; None after any other login.
     """
 
     principal: Principal
+    mechanism: str
     leftover: bytes = field(repr=False)
     token: bytes | None = field(repr=False)
 
@@ -56,4 +71,4 @@ class Close:
     reason: str
 
 
-Step = Reply | Attempt | LoggedIn | Close
+Step = Reply | Attempt | Proof | LoggedIn | Close

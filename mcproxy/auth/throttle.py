@@ -1,122 +1,233 @@
-"""Slows an address down that keeps getting passwords wrong.
+"""Slows guesses down, and nobody else.
 
-Failures are counted for each source and fade by half every minute. From the fifth on, attempts of that source are
-given slots: one second apart, then two, four, up to a bound. An attempt whose slot lies behind the login deadline is
-refused at once, unchecked. A password that was right gives its slot back, so right clients that share an address
-with a wrong one get through one after the other.
+A guesser is known by nothing but where he comes from and whose name he tries, and both are shared with honest people:
+the address with those behind the same gateway, the name with its owner. So failures are counted in buckets that are
+as narrow as what was seen before allows:
 
-Only the source is counted, never the user: otherwise anybody could lock out sammy by failing as sammy. There is no
-clock in here; whoever asks says what time it is, in seconds of a clock that never goes back.
+    pair      the name has logged in from this source before, within a day: failures of the two count here and nowhere
+              else. Neither a neighbour who tries other names, nor a thousand addresses that try this name, slow a
+              client that has been here before.
+    source    everybody else's failures, by address. An IPv6 address counts with its /64, and the /48 around that in a
+              bucket of its own with more for nothing, or a customer with 65,536 networks had as many buckets.
+    name      everybody else's failures once more, by the name that was tried, from wherever.
+
+A bucket gives some failures for nothing, and they fade. Beyond them attempts are given slots: one second apart, then
+two, four, up to ten. An attempt waits for the latest of its buckets' slots; one whose slot lies behind its deadline is
+refused at once, unchecked, and takes none. A password that was right gives its slots back, so right clients that share
+a bucket with wrong ones get through one after the other.
+
+The bucket of a name is what thousand addresses fill to lock its owner out. So it never holds up a *new* source, one
+that hasn't failed for an hour: who comes from elsewhere with the right password gets in at once, whatever is going on.
+A guesser has one such chance for each address and hour, it is spent when it is taken rather than when it has failed,
+and everything else that all his addresses try at that name shares one row of slots: about 360 an hour.
+
+Names that nobody has are counted as those that somebody has, or the throttle told them apart.
+
+Everything is bounded. Of sources and pairs the least recently used are forgotten; to push a source out takes failures
+from as many others. Names are counted in a fixed number of cells, chosen by a digest under a key of this process: no
+flood of made-up names pushes a name out, nobody can choose with whom he shares a cell, and no name is kept.
+
+There is no clock in here; whoever asks says what time it is, in seconds of a clock that never goes back.
 """
 
-import math
+import hmac
+import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from enum import IntEnum
 from typing import Final
 
+from mcproxy.auth.buckets import Bucket, Pace, Source, source_of
+
 FREE_FAILURES: Final = 5
-HALF_LIFE: Final = 60.0
-FIRST_SPACING: Final = 1.0
-LONGEST_SPACING: Final = 10.0
+SOURCE_PACE: Final = Pace(FREE_FAILURES, half_life=60.0)
+NETWORK_PACE: Final = Pace(40, half_life=60.0)
+NAME_PACE: Final = Pace(20, half_life=600.0)
+"""Slower to fade: with a minute, the failures of a steady guesser would fade as fast as slots 4 s apart add to them."""
 TABLE_SIZE: Final = 10_000
+NAME_CELLS: Final = 16_384
+KNOWN_SECONDS: Final = 86_400.0
+NEW_AGAIN_SECONDS: Final = 3600.0
 
 
-@dataclass(slots=True)
-class _Source:
-    failures: float
-    counted_at: float
-    next_slot: float
+class Standing(IntEnum):
+    """Who goes first where attempts have to queue: the smaller."""
+
+    KNOWN = 0
+    """This name has logged in from this source."""
+    NEW = 1
+    """The source hasn't failed for an hour."""
+    FAILED = 2
 
 
 class Throttle:
-    """`free_failures` are not slowed; `half_life`, `first_spacing` and `longest_spacing` are seconds.
-
-    `table_size` sources are kept, the least recently failing are forgotten first.
+    """`table_size` sources and as many pairs are kept; a pair for `known_seconds` after its last success. A source is
+    new again `new_again_seconds` after its last failure.
     """
 
     def __init__(
         self,
         *,
-        free_failures: int = FREE_FAILURES,
-        half_life: float = HALF_LIFE,
-        first_spacing: float = FIRST_SPACING,
-        longest_spacing: float = LONGEST_SPACING,
+        source: Pace = SOURCE_PACE,
+        network: Pace = NETWORK_PACE,
+        name: Pace = NAME_PACE,
         table_size: int = TABLE_SIZE,
+        known_seconds: float = KNOWN_SECONDS,
+        new_again_seconds: float = NEW_AGAIN_SECONDS,
     ) -> None:
-        self._free_failures = free_failures
-        self._half_life = half_life
-        self._first_spacing = first_spacing
-        self._longest_spacing = longest_spacing
+        self._source_pace = source
+        self._network_pace = network
+        self._name_pace = name
         self._table_size = table_size
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._known_seconds = known_seconds
+        self._new_again_seconds = new_again_seconds
+        self._digest_key = secrets.token_bytes(32)
+        self._sources: OrderedDict[str, Bucket] = OrderedDict()
+        self._pairs: OrderedDict[bytes, tuple[Bucket, float]] = OrderedDict()
+        self._names: dict[int, Bucket] = {}
 
-    def delay(self, source: str, now: float, patience: float) -> float | None:
-        """Seconds to wait before this attempt is checked; None when that would be more than `patience` seconds.
+    def attempt(self, source: str, username: str, now: float, patience: float) -> "Slot":
+        """One attempt's slot, taken if it begins within `patience` seconds."""
+        return Slot(self, source_of(source), username, now, patience)
 
-        An attempt that may wait has taken its slot; one that got None has taken nothing.
-        """
-        entry = self._sources.get(throttle_key(source))
-        if entry is None:
-            return 0.0
-        spacing = self._spacing(entry, now)
-        if spacing == 0.0:
-            return 0.0
-        wait = max(0.0, entry.next_slot - now)
-        if wait > patience:
-            return None
-        entry.next_slot = now + wait + spacing
-        return wait
+    def turns_key(self, source: str, username: str, now: float) -> str | bytes:
+        """Whose attempts should queue for the same turns: those of a known pair have their own."""
+        place = source_of(source)
+        pair = self.pair_of(place, username)
+        return place.key if self.known(pair, now) is None else pair
 
-    def failed(self, source: str, now: float) -> None:
-        """A password that was checked and was wrong."""
-        key = throttle_key(source)
-        entry = self._sources.get(key)
-        if entry is None:
-            entry = self._sources[key] = _Source(0.0, now, now)
-            if len(self._sources) > self._table_size:
-                self._sources.popitem(last=False)
-        entry.failures = self._failures(entry, now) + 1
-        entry.counted_at = now
-        # The failure that begins the slowing down begins the first slot too.
-        entry.next_slot = max(entry.next_slot, now + self._spacing(entry, now))
-        self._sources.move_to_end(key)
+    # For Slot.
 
-    def succeeded(self, source: str, now: float) -> None:
-        """A password that was right: its slot is given back. Earlier failures stay, they were no less wrong."""
-        entry = self._sources.get(throttle_key(source))
-        if entry is not None:
-            entry.next_slot = max(now, entry.next_slot - self._spacing(entry, now))
+    def pair_of(self, source: Source, username: str) -> bytes:
+        """What is kept of a name and a source."""
+        return self._digest(source.key.encode(errors="surrogatepass"), username)
+
+    def known(self, pair: bytes, now: float) -> Bucket | None:
+        """The pair's bucket, if it is known."""
+        bucket, expires = self._pairs.get(pair, (None, 0.0))
+        return bucket if now < expires else None
+
+    def learn(self, pair: bytes, now: float) -> None:
+        """The pair had a success."""
+        bucket = self.known(pair, now) or Bucket(self._source_pace)
+        self._pairs[pair] = (bucket, now + self._known_seconds)
+        self._pairs.move_to_end(pair)
+        if len(self._pairs) > self._table_size:
+            self._pairs.popitem(last=False)
+
+    def places(self, source: Source) -> list[Bucket]:
+        """The buckets of a source and its network, as far as there are any."""
+        return [bucket for key in (source.key, source.network) if (bucket := self._sources.get(key)) is not None]
+
+    def places_kept(self, source: Source) -> list[Bucket]:
+        """The same, made where they were missing."""
+        buckets = [self._keep(source.key, self._source_pace)]
+        if source.network:
+            buckets.append(self._keep(source.network, self._network_pace))
+        return buckets
+
+    def name(self, username: str) -> Bucket:
+        """The bucket of the name's cell."""
+        cell = int.from_bytes(self._digest(b"", username)[:8]) % NAME_CELLS
+        if (bucket := self._names.get(cell)) is None:
+            bucket = self._names[cell] = Bucket(self._name_pace)
+        return bucket
+
+    def old_until(self, now: float) -> float:
+        """When somebody who fails now is new again."""
+        return now + self._new_again_seconds
 
     def __len__(self) -> int:
+        """How many sources and networks are kept."""
         return len(self._sources)
 
-    def _failures(self, entry: _Source, now: float) -> float:
-        half_lives = max(0.0, now - entry.counted_at) / self._half_life
-        return entry.failures * math.pow(0.5, half_lives)
+    def _keep(self, key: str, pace: Pace) -> Bucket:
+        if (bucket := self._sources.get(key)) is None:
+            bucket = self._sources[key] = Bucket(pace)
+            if len(self._sources) > self._table_size:
+                self._sources.popitem(last=False)
+        self._sources.move_to_end(key)
+        return bucket
 
-    def _spacing(self, entry: _Source, now: float) -> float:
-        """Seconds between two attempts; 0.0 while the source is free."""
-        # Rounded, so that the fifth of five quick failures counts as the fifth although the first has faded a little.
-        beyond = round(self._failures(entry, now)) - self._free_failures
-        if beyond < 0:
-            return 0.0
-        # The exponent is bounded first: 2 to the power of 1024 is an OverflowError.
-        return min(self._longest_spacing, self._first_spacing * math.pow(2, min(beyond, 32)))
+    def _digest(self, before: bytes, username: str) -> bytes:
+        message = len(before).to_bytes(4) + before + username.encode(errors="surrogatepass")
+        return hmac.digest(self._digest_key, message, "sha256")
 
 
-def throttle_key(source: str) -> str:
-    """What is counted as one source.
+class Slot:
+    """One attempt. `wait` is in seconds; None: its slot lies behind its deadline, and it must not be checked.
 
-    An IPv4 address (also one mapped into IPv6) by itself; an IPv6 address by its /64, which is what one customer
-    gets to choose from; anything else, such as `unix:1000` for a peer's user id, as it is.
+    It ends with `failed`, `succeeded` or, when nothing was checked, `left`. What comes after that changes nothing.
     """
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return source
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return str(address)
+
+    __slots__ = ("_chances", "_ended", "_name", "_pair", "_source", "_taken", "_throttle", "standing", "wait")
+
+    def __init__(self, throttle: Throttle, source: Source, username: str, now: float, patience: float) -> None:
+        self._throttle = throttle
+        self._source = source
+        self._pair = throttle.pair_of(source, username)
+        self._name: Bucket | None = None
+        self._ended = False
+        self._taken: list[tuple[Bucket, float]] = []
+        self._chances: list[tuple[Bucket, float, float]] = []
+        self.standing = Standing.KNOWN
+        self.wait: float | None
+        if (known := throttle.known(self._pair, now)) is not None:
+            self._take([known], now, patience)
+            return
+        places = throttle.places(source)
+        is_new = all(now >= place.new_again_at for place in places)
+        self.standing = Standing.NEW if is_new else Standing.FAILED
+        self._name = throttle.name(username)
+        if not is_new:
+            self._take([*places, self._name], now, patience)
+            return
+        self._take(places, now, patience)
+        if self.wait is not None and self._name.spacing(now):
+            self._use_chance(now)
+
+    def _take(self, buckets: list[Bucket], now: float, patience: float) -> None:
+        """The latest of the buckets' next slots, or none of them."""
+        self.wait = max((bucket.wait(now) for bucket in buckets), default=0.0)
+        if self.wait > patience:
+            self.wait = None
+            return
+        self._taken = [(bucket, bucket.take(now + self.wait, now)) for bucket in buckets]
+
+    def _use_chance(self, now: float) -> None:
+        """A new source gets past the name's slots once. At once: two attempts may be under way together."""
+        until = self._throttle.old_until(now)
+        for place in self._throttle.places_kept(self._source):
+            self._chances.append((place, place.new_again_at, until))
+            place.new_again_at = until
+
+    def failed(self, now: float) -> None:
+        """A password that was checked and was wrong."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._name is None:
+            for bucket, _ in self._taken:
+                bucket.fail(now)
+            return
+        self._name.fail(now)
+        for place in self._throttle.places_kept(self._source):
+            place.fail(now)
+            place.new_again_at = self._throttle.old_until(now)
+
+    def succeeded(self, now: float) -> None:
+        """A password that was right: what it took is given back. Earlier failures stay, they were no less wrong."""
+        if self._ended:
+            return
+        self.left()
+        for bucket, spacing in self._taken:
+            bucket.give_back(spacing, now)
+        self._throttle.learn(self._pair, now)
+
+    def left(self) -> None:
+        """Nobody checked it. Its slot is lost, or waiting would be free, but no chance was used."""
+        if self._ended:
+            return
+        self._ended = True
+        for place, before, until in self._chances:
+            if place.new_again_at == until:
+                place.new_again_at = before

@@ -3,8 +3,14 @@
     set <anything> <anything> <anything> <bytes>[ noreply]\\r\\n
     <user> <password>\\r\\n
 
-Key, flags and expiration time mean nothing and need not be numbers. The first space of the body ends the user's
-name; the password may hold more of them (memcached 1.6.18 ignores what follows a second one, measured).
+and the same by a meta command, which memcached itself does not have:
+
+    ms <anything> <bytes>[ <anything>...]\\r\\n
+    <user> <password>\\r\\n
+
+Keys, flags and expiration time mean nothing and need not be numbers. Neither `noreply` nor a quiet flag is heeded: a
+login is always answered. The first space of the body ends the user's name; the password may hold more of them
+(memcached 1.6.18 ignores what follows a second one, measured).
 """
 
 from typing import Final
@@ -21,15 +27,20 @@ TOKEN_LIMIT: Final = 1024
 
 # memcached's own words (proto_text.c, measured on 1.6.18).
 ACCEPTED: Final = b"STORED\r\n"
+ACCEPTED_META: Final = b"HD\r\n"
 AUTHENTICATION_FAILURE: Final = b"CLIENT_ERROR authentication failure\r\n"
 BAD_TOKEN: Final = b"CLIENT_ERROR bad authentication token format\r\n"
 BAD_TERMINATION: Final = b"CLIENT_ERROR bad command line termination\r\n"
 UNAUTHENTICATED: Final = b"CLIENT_ERROR unauthenticated\r\n"
 
 
-def is_login_line(words: list[bytes]) -> bool:
-    """Whether a command line, split into words, is that of a token login, whatever its length says."""
-    return words[:1] == [b"set"] and (len(words) == 5 or (len(words) == 6 and words[5] == b"noreply"))
+def length_word(words: list[bytes]) -> bytes | None:
+    """The length that the line of a token login announces, whatever it says; None if it is no such line."""
+    if words[:1] == [b"set"] and (len(words) == 5 or (len(words) == 6 and words[5] == b"noreply")):
+        return words[4]
+    if words[:1] == [b"ms"] and len(words) > 2:
+        return words[2]
+    return None
 
 
 def parse(body: bytes) -> Credentials | Malformed:
@@ -48,10 +59,12 @@ def claimed_name(data: bytes) -> str | None:
     words = [word for word in line.split(b" ") if word]
     if not end:
         # Nothing but a login line may take long to come.
-        return None if (len(data) <= LINE_LIMIT and words[:1] in ([], [b"set"])) or b"set".startswith(data) else ""
-    if not is_login_line(words) or not words[4].isdigit() or int(words[4][:8]) > TOKEN_LIMIT:
+        begun = words[:1] in ([], [b"set"], [b"ms"]) or any(verb.startswith(data) for verb in (b"set", b"ms"))
+        return None if begun and len(data) <= LINE_LIMIT else ""
+    announced = length_word(words)
+    if announced is None or not announced.isdigit() or int(announced[:8]) > TOKEN_LIMIT:
         return ""
-    length = int(words[4])
+    length = int(announced)
     if len(rest) < length:
         return None
     parsed = parse(rest[:length])

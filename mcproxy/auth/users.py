@@ -1,21 +1,39 @@
-"""The users file: `name:SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`, a line per mechanism.
+"""The users of a users file, which has a line per secret and mechanism (user_lines.py), and stand-ins for all others.
 
-Salt and keys are base64 (RFC 4648 section 4, canonical and padded). Empty lines and lines that start with `#` are
-skipped. No message ever repeats a line's secret part.
+Empty lines and lines that start with `#` are skipped. A user may have two lines of the same mechanism while a password
+is changed everywhere; the first in the file is the newer. Both have the same salt and iteration count: SCRAM shows one
+of each before it knows the password, and one hash serves both, so nobody outside can tell who is changing a password.
 """
 
-import re
-from base64 import b64decode, b64encode
+import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mcproxy.auth.preparation import name_problem
-from mcproxy.auth.verifiers import DEFAULT_ITERATIONS, HASHES, Verifier
+from mcproxy.auth.user_lines import format_line, parse_line
+from mcproxy.auth.verifiers import (
+    DEFAULT_ITERATIONS,
+    DEFAULT_MECHANISM,
+    DEFAULT_SALT,
+    HASHES,
+    Verifier,
+    mock_verifier,
+)
 
-_SHAPE: Final = re.compile(r"([A-Za-z0-9-]+)\$([0-9]{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
-_EXPECTED: Final = "name:SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>"
+__all__ = ["Users", "UsersFileError", "UsersFileProblem", "format_line", "parse_line", "parse_users"]
+
+MOST_SECRETS: Final = 2
+"""Of one user and mechanism."""
+
+STAND_IN_KEY_LENGTH: Final = 32
+"""Bytes."""
+
+_NO_LINES: Final[dict[str, tuple[Verifier, ...]]] = dict.fromkeys(HASHES, ())
+"""What somebody has whom the file doesn't have, as long to look into as what others have."""
+
+_Shape = tuple[str, int, int]
+"""What a verifier shows or costs whatever its password: mechanism, iterations, length of the salt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +53,131 @@ class UsersFileError(ValueError):
 
 
 class Users:
-    """Who may log in with a password. Never changes; a reload makes a new one."""
+    """Who may log in with a password. Never changes; a reload makes a new one.
 
-    def __init__(self, verifiers: Mapping[tuple[str, str], Verifier]) -> None:
-        self._verifiers = dict(verifiers)
-        counts = Counter(verifier.iterations for verifier in self._verifiers.values())
-        self.usual_iterations = counts.most_common(1)[0][0] if counts else DEFAULT_ITERATIONS
-        """The iteration count that most users have: what a stand-in for an unknown user should show and cost."""
+    `lines` are names and verifiers in the order of the file; raises ValueError for more than a user may have. The
+    stand-ins of two Users are the same if their `stand_in_key` is and their users have alike verifiers; it is random
+    by default.
+    """
 
-    def verifier(self, name: str, mechanism: str) -> Verifier | None:
-        return self._verifiers.get((name, mechanism))
+    def __init__(self, lines: Iterable[tuple[str, Verifier]], stand_in_key: bytes | None = None) -> None:
+        self._lines = tuple(lines)
+        self._users: dict[str, dict[str, tuple[Verifier, ...]]] = {}
+        for name, verifier in self._lines:
+            mechanisms = self._users.setdefault(name, {})
+            known = mechanisms.get(verifier.mechanism, ())
+            problem = second_secret_problem(name, verifier, known)
+            if problem:
+                raise ValueError(problem)
+            mechanisms[verifier.mechanism] = (*known, verifier)
+        self._rotating = tuple(
+            name for name, mechanisms in self._users.items() if max(map(len, mechanisms.values())) > 1
+        )
+        self._stand_in_key = secrets.token_bytes(STAND_IN_KEY_LENGTH) if stand_in_key is None else stand_in_key
+        self._last_stand_in: tuple[Verifier, ...] = ()
+        self._usual = {mechanism: self._usual_shape(mechanism) for mechanism in HASHES}
+        self._usual_password = _most_common((DEFAULT_MECHANISM, DEFAULT_ITERATIONS, DEFAULT_SALT), self._preferred())
 
-    def password_verifier(self, name: str) -> Verifier | None:
-        """What a password that came in the clear (PLAIN, token) is checked against: the user's preferred verifier."""
-        for mechanism in HASHES:
-            verifier = self._verifiers.get((name, mechanism))
-            if verifier is not None:
-                return verifier
-        return None
+    def verifiers(self, name: str, mechanism: str) -> tuple[Verifier, ...]:
+        """A user's one or two verifiers of a mechanism, the newer first; none if there is no such user or line."""
+        return self._users.get(name, _NO_LINES).get(mechanism, ())
+
+    def password_verifiers(self, name: str) -> tuple[Verifier, ...]:
+        """What a password that came in the clear (PLAIN, token) is checked against: those of the user's preferred
+        mechanism, the newer first."""
+        mechanisms = self._users.get(name, _NO_LINES)
+        return next((mechanisms[mechanism] for mechanism in HASHES if mechanism in mechanisms), ())
+
+    def verifiers_or_stand_in(self, name: str, mechanism: str) -> tuple[Verifier, ...]:
+        """As verifiers; where there is none, one that no password matches and that shows what most users' do."""
+        return self._or_stand_in(name, self._usual[mechanism], self.verifiers(name, mechanism))
+
+    def password_verifiers_or_stand_in(self, name: str) -> tuple[Verifier, ...]:
+        """As password_verifiers; where there is none, one that no password matches and that costs what most do."""
+        return self._or_stand_in(name, self._usual_password, self.password_verifiers(name))
+
+    def secrets(self, name: str) -> frozenset[bytes]:
+        """Identities of all verifiers of a user: who logged in by another one is to log in again."""
+        mechanisms = self._users.get(name, {})
+        return frozenset(verifier.identity for verifiers in mechanisms.values() for verifier in verifiers)
+
+    def mechanisms(self, name: str) -> dict[str, tuple[Verifier, ...]]:
+        """A user's verifiers by mechanism, the preferred one first; each the newer first."""
+        mechanisms = self._users.get(name, {})
+        return {mechanism: mechanisms[mechanism] for mechanism in HASHES if mechanism in mechanisms}
+
+    def unlike_most(self) -> list[str]:
+        """Users whose iteration count or length of salt is not what a stand-in shows: they can be told from it."""
+        shown = set(self._usual.values())
+        return list(dict.fromkeys(name for name, verifier in self._lines if _shape(verifier) not in shown))
+
+    def rotating(self) -> tuple[str, ...]:
+        """Users who have two secrets now, in the order of the file."""
+        return self._rotating
 
     def names(self) -> list[str]:
         """Every user once, in the order of the file."""
-        return list(dict.fromkeys(name for name, _ in self._verifiers))
+        return list(self._users)
 
     def lines(self) -> Iterator[tuple[str, Verifier]]:
         """Name and verifier of each line, in the order of the file."""
-        for (name, _), verifier in self._verifiers.items():
-            yield name, verifier
+        return iter(self._lines)
 
     def __contains__(self, name: object) -> bool:
-        return any((name, mechanism) in self._verifiers for mechanism in HASHES)
+        return name in self._users
 
     def __len__(self) -> int:
-        return len(self.names())
+        return len(self._users)
+
+    def _or_stand_in(self, name: str, shape: _Shape, known: tuple[Verifier, ...]) -> tuple[Verifier, ...]:
+        # Made for known users as well: the same steps for everybody, so that time doesn't tell. It is kept until the
+        # next one is made: otherwise known users alone would wait until it is freed.
+        self._last_stand_in = (mock_verifier(name, self._stand_in_key, *shape),)
+        return known or self._last_stand_in
+
+    def _usual_shape(self, mechanism: str) -> _Shape:
+        of_mechanism = (self.verifiers(name, mechanism) for name in self._users)
+        default = (mechanism, DEFAULT_ITERATIONS, DEFAULT_SALT)
+        return _most_common(default, (verifiers[0] for verifiers in of_mechanism if verifiers))
+
+    def _preferred(self) -> Iterator[Verifier]:
+        return (self.password_verifiers(name)[0] for name in self._users)
 
 
-def parse_users(text: str) -> Users:
-    """Raises UsersFileError with every problem of the file. A file without users is fine: nobody may log in."""
-    verifiers: dict[tuple[str, str], Verifier] = {}
-    first_seen: dict[tuple[str, str], int] = {}
+def _shape(verifier: Verifier) -> _Shape:
+    return verifier.mechanism, verifier.iterations, len(verifier.salt)
+
+
+def _most_common(default: _Shape, verifiers: Iterable[Verifier]) -> _Shape:
+    """The shape that most of these have. Of equally common ones always the same, whatever the order of the file."""
+    counts = Counter(_shape(verifier) for verifier in verifiers)
+    return max(counts, key=lambda shape: (counts[shape], shape), default=default)
+
+
+def second_secret_problem(name: str, verifier: Verifier, known: tuple[Verifier, ...]) -> str | None:
+    """Why a user's line can't stand behind those of the same mechanism that are `known`; None if it can."""
+    if not known:
+        return None
+    mechanism = verifier.mechanism
+    if len(known) >= MOST_SECRETS:
+        return f"{name!r} already has two {mechanism} lines, the newer and the older secret; take out what isn't used"
+    if verifier.cost != known[0].cost:
+        return (
+            f"{name!r} already has a {mechanism} line, with another salt or iteration count; "
+            "two secrets of a user must agree in these: make the newer one with 'mcproxy user passwd --keep-old'"
+        )
+    if verifier == known[0]:
+        return f"{name!r} has the same {mechanism} line twice; keep one of them"
+    return None
+
+
+def parse_users(text: str, stand_in_key: bytes | None = None) -> Users:
+    """Raises UsersFileError with every problem of the file. A file without users is fine: nobody may log in.
+
+    `stand_in_key` as for Users.
+    """
+    lines: list[tuple[str, Verifier]] = []
+    seen: dict[tuple[str, str], list[tuple[int, Verifier]]] = {}
     problems: list[UsersFileProblem] = []
     # Not splitlines(): it also splits at characters that a name may hold as far as lines are concerned.
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
@@ -85,61 +189,14 @@ def parse_users(text: str) -> Users:
         except ValueError as refused:
             problems.append(UsersFileProblem(number, str(refused)))
             continue
-        key = (name, verifier.mechanism)
-        if key in first_seen:
-            message = f"{name!r} already has a {verifier.mechanism} line, line {first_seen[key]}; keep one of them"
-            problems.append(UsersFileProblem(number, message))
+        before = seen.setdefault((name, verifier.mechanism), [])
+        problem = second_secret_problem(name, verifier, tuple(known for _, known in before))
+        if problem:
+            where = f"line {' and '.join(str(line_number) for line_number, _ in before)}"
+            problems.append(UsersFileProblem(number, f"{problem} (see {where})"))
             continue
-        first_seen[key] = number
-        verifiers[key] = verifier
+        before.append((number, verifier))
+        lines.append((name, verifier))
     if problems:
         raise UsersFileError(problems)
-    return Users(verifiers)
-
-
-def parse_line(line: str) -> tuple[str, Verifier]:
-    """Name and verifier of one line. Raises ValueError, whose message never holds what follows the name."""
-    name, colon, rest = line.partition(":")
-    if not colon:
-        # The whole line may be a password that somebody put here by mistake: nothing of it is repeated.
-        raise ValueError(f"no ':' after the name; a line is {_EXPECTED}")
-    problem = name_problem(name)
-    if problem:
-        raise ValueError(problem)
-    shape = _SHAPE.fullmatch(rest)
-    if not shape:
-        raise ValueError(
-            f"what follows the name {name!r} is not a verifier ({_EXPECTED}); "
-            "passwords are never kept in the clear: make the line with 'mcproxy user add'"
-        )
-    mechanism, iterations, *encoded = shape.groups()
-    if mechanism not in HASHES:
-        raise ValueError(f"{name!r} has an unknown mechanism; known are {', '.join(HASHES)}")
-    salt, stored_key, server_key = (_decode(name, part) for part in encoded)
-    try:
-        return name, Verifier(mechanism, int(iterations), salt, stored_key, server_key)
-    except ValueError as refused:
-        raise ValueError(f"{name!r}: {refused}") from None
-
-
-def format_line(name: str, verifier: Verifier) -> str:
-    """The line of the users file, without its line end. Raises ValueError for a name that cannot stand there."""
-    problem = name_problem(name)
-    if problem:
-        raise ValueError(problem)
-    salt, stored_key, server_key = (
-        b64encode(part).decode() for part in (verifier.salt, verifier.stored_key, verifier.server_key)
-    )
-    return f"{name}:{verifier.mechanism}${verifier.iterations}:{salt}${stored_key}:{server_key}"
-
-
-def _decode(name: str, encoded: str) -> bytes:
-    """Canonical base64 only: `b64decode` alone ignores stray trailing bits."""
-    decoded = b""
-    try:
-        decoded = b64decode(encoded, validate=True)
-    except ValueError:
-        decoded = b""
-    if not decoded or b64encode(decoded).decode() != encoded:
-        raise ValueError(f"salt or keys of {name!r} are not canonical base64")
-    return decoded
+    return Users(lines, stand_in_key)

@@ -1,13 +1,14 @@
 """SCRAM verifiers: what is kept of a password (RFC 5802 section 3, RFC 7677).
 
 A verifier lets a password be checked without holding it: PLAIN and the token login compute the stored key again,
-SCRAM needs both keys. Everything here is pure computation; `Verifier.matches` takes milliseconds by design and
-belongs into a thread (`hashlib.pbkdf2_hmac` lets go of the interpreter lock while it works).
+SCRAM needs both keys. Everything here is pure computation; `matching` takes milliseconds by design and belongs into a
+thread (`hashlib.pbkdf2_hmac` lets go of the interpreter lock while it works).
 """
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,22 +53,38 @@ class Verifier:
             raise ValueError(f"the stored key and the server key of {self.mechanism} must be {length} bytes long each")
 
     def matches(self, password: str) -> bool:
-        """Whether this is the password; what SASLprep refuses is not. Slow on purpose; compares in constant time.
-
-        The stored key decides, as it does for SCRAM: whoever knows only the server key gets nowhere.
-        """
-        try:
-            prepared = prepare(password)
-        except PreparationError:
-            return False
-        stored_key, _ = _keys(self.mechanism, prepared, self.salt, self.iterations)
-        return hmac.compare_digest(stored_key, self.stored_key)
+        """Whether this is the password; what SASLprep refuses is not. Slow on purpose; compares in constant time."""
+        return matching((self,), password) is not None
 
     @property
     def identity(self) -> bytes:
         """Changes whenever the verifier does: what was remembered under another identity no longer counts."""
         header = f"{self.mechanism}${self.iterations}${self.salt.hex()}$".encode()
         return hashlib.sha256(header + self.stored_key + self.server_key).digest()
+
+    @property
+    def cost(self) -> tuple[str, int, bytes]:
+        """Mechanism, iterations and salt: verifiers that agree in these are tried with one hash."""
+        return self.mechanism, self.iterations, self.salt
+
+
+def matching(verifiers: Sequence[Verifier], password: str) -> Verifier | None:
+    """The first of these whose password this is; what SASLprep refuses is nobody's. Slow on purpose.
+
+    They must agree in mechanism, salt and iterations, as a user's two secrets do, so that one hash serves all; else
+    ValueError, and so for none at all. All are compared, each in constant time: the time doesn't tell which it was.
+    The stored key decides, as it does for SCRAM: whoever knows only the server key gets nowhere.
+    """
+    first = verifiers[0] if verifiers else None
+    if first is None or any(verifier.cost != first.cost for verifier in verifiers):
+        raise ValueError("one hash serves only verifiers of the same mechanism, salt and iterations")
+    try:
+        prepared = prepare(password)
+    except PreparationError:
+        return None
+    stored_key, _ = _keys(first.mechanism, prepared, first.salt, first.iterations)
+    matched = [verifier for verifier in verifiers if hmac.compare_digest(stored_key, verifier.stored_key)]
+    return matched[0] if matched else None
 
 
 def make_verifier(
@@ -101,18 +118,25 @@ def make_verifier(
 
 
 def mock_verifier(
-    name: str, key: bytes, mechanism: str = DEFAULT_MECHANISM, iterations: int = DEFAULT_ITERATIONS
+    name: str,
+    key: bytes,
+    mechanism: str = DEFAULT_MECHANISM,
+    iterations: int = DEFAULT_ITERATIONS,
+    salt_length: int = DEFAULT_SALT,
 ) -> Verifier:
     """A stand-in for a user that does not exist: the same for the same name and key, and no password matches it.
 
     It costs what a real one costs and, for SCRAM, shows a salt that stays the same, so that neither time nor salt
-    tells who exists (RFC 5802 section 9 leaves that to the server).
+    tells who exists (RFC 5802 section 9 leaves that to the server). Who knows the key can tell.
     """
 
-    def derive(purpose: bytes) -> bytes:
-        return hmac.digest(key, purpose + b"\0" + name.encode(errors="surrogatepass"), HASHES[mechanism])
+    def derive(purpose: str, hash_name: str) -> bytes:
+        header = f"{mechanism} {purpose}\0".encode()
+        return hmac.digest(key, header + name.encode(errors="surrogatepass"), hash_name)
 
-    return Verifier(mechanism, iterations, derive(b"salt")[:DEFAULT_SALT], derive(b"stored"), derive(b"server"))
+    salt = derive("salt", "sha512")[:salt_length]  # 64 bytes: as long as a salt may be
+    stored_key, server_key = (derive(purpose, HASHES[mechanism]) for purpose in ("stored key", "server key"))
+    return Verifier(mechanism, iterations, salt, stored_key, server_key)
 
 
 def _keys(mechanism: str, password: str, salt: bytes, iterations: int) -> tuple[bytes, bytes]:

@@ -23,20 +23,25 @@ def register(subparsers: Any) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print `ok` and a summary. Raises ConfigurationError with everything that is wrong."""
-    from mcproxy.config.load import load
-    from mcproxy.config.notes import notes, user_names
+    """Print `ok`, who can log in how on each listener, and notes. Raises ConfigurationError with all that is wrong."""
+    from mcproxy.config.load import Reading
+    from mcproxy.config.logins import ways_in
+    from mcproxy.config.notes import notes_of
+    from mcproxy.config.source import read_text
 
-    settings = load(options.config)
+    material = Reading(read_text(options.config), options.config).material()
+    settings = material.settings
     print(f"ok: {options.config}")
     for name, listener in settings.listeners.items():
         print(f"listener {name}: {_listener(listener)}")
+        for way in ways_in(listener, settings, material.users):
+            print(f"  {way}")
     print(f"upstream: {settings.upstream.address}")
     if settings.users_file is not None:
-        print(f"users: {len(user_names(settings))} in {settings.users_file}")
+        print(f"users: {len(material.users)} in {settings.users_file}")
     health = f"; health at {settings.admin.health_bind}" if settings.admin.health_bind else ""
     print(f"admin: {settings.admin.bind}{health}")
-    for note in notes(settings):
+    for note in notes_of(material):
         print(f"note: {note}")
     return DONE
 
@@ -48,8 +53,9 @@ def _listener(listener: Listener) -> str:
         parts.append(f"mode {listener.mode:04o}{group}")
     else:
         parts.append(f"from {', '.join(str(network) for network in listener.allow) or 'nowhere'}")
+        if listener.proxy_protocol:
+            parts.append(f"balancers {', '.join(str(network) for network in listener.proxy_protocol)}")
     parts.append(" and ".join(listener.protocols))
-    parts.append(f"login by {', '.join(_method(method, listener) for method in listener.authentication)}")
     return "; ".join(parts)
 
 
@@ -57,8 +63,5 @@ def _encryption(listener: Listener) -> str:
     if listener.tls is None:
         return "no TLS"
     asked = f", client certificate {listener.tls.client_certificate}" if listener.tls.client_ca else ""
-    return f"TLS {listener.tls.minimum_version} or newer{asked}"
-
-
-def _method(method: str, listener: Listener) -> str:
-    return f"sasl ({', '.join(listener.mechanisms)})" if method == "sasl" else method
+    revoked = ", revocation lists" if listener.tls.crl else ""
+    return f"TLS {listener.tls.minimum_version} or newer{asked}{revoked}"

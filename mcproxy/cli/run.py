@@ -19,19 +19,20 @@ def register(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop. Raises ConfigurationError, or CommandError for an address that can't be listened on."""
-    from mcproxy.config.load import loads, read_text
-    from mcproxy.config.notes import notes
     from mcproxy.observe import log
-    from mcproxy.server.serve import run_server
+    from mcproxy.server.reload import load_first
+    from mcproxy.server.serve import LateSignals, run_server
     from mcproxy.server.sockets import BindError
     from mcproxy.workers.run import run_workers
 
-    text = read_text(options.config)
-    settings = loads(text, options.config)
+    late_signals = LateSignals()
+    loaded = load_first(options.config)
+    settings = loaded.material.settings
     log.configure(settings.logging.level, settings.logging.format)
-    for note in notes(settings):
+    for note in loaded.notes:
         log.get_logger().warning("configuration_note", note=note)
+    serve = run_server if settings.workers == 1 else run_workers
     try:
-        return run_server(settings) if settings.workers == 1 else run_workers(settings, text, options.config)
+        return serve(loaded, late_signals)
     except BindError as error:
         raise CommandError(str(error), WRONG_USAGE) from None

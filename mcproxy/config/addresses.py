@@ -16,7 +16,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
-_LONGEST_UNIX_PATH = 107  # sun_path of unix(7) holds 108 bytes with the NUL at its end
+LONGEST_UNIX_PATH = 107  # sun_path of unix(7) holds 108 bytes with the NUL at its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ def _unix_path(value: str) -> str:
         raise ValueError(f'"{value}": a unix socket needs an absolute path, such as "unix:/run/mcproxy/memcached.sock"')
     if "\0" in path or path.endswith("/"):
         raise ValueError(f'"{value}" is not the path of a socket')
-    if len(path.encode()) > _LONGEST_UNIX_PATH:
-        raise ValueError(f'"{value}": the path of a unix socket has at most {_LONGEST_UNIX_PATH} bytes')
+    if len(path.encode()) > LONGEST_UNIX_PATH:
+        raise ValueError(f'"{value}": the path of a unix socket has at most {LONGEST_UNIX_PATH} bytes')
     return path
 
 

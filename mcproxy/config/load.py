@@ -7,27 +7,26 @@ rules and the machine are asked about the rest.
 from __future__ import annotations
 
 import copy
-import os
-import select
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from mcproxy.config import machine
+from mcproxy.auth.users import Users, UsersFileError, parse_users
 from mcproxy.config.document import Document, DocumentError, read_document
 from mcproxy.config.explain import explain
+from mcproxy.config.look import Look, look
+from mcproxy.config.machine import check_machine
+from mcproxy.config.material import Files, Material, in_memory, named_files, read_files
 from mcproxy.config.names import is_label
 from mcproxy.config.problems import ConfigurationError, Finding, Place, Problem, dotted
 from mcproxy.config.rules import check_rules
 from mcproxy.config.schema import Settings
-
-LARGEST_FILE = 8 * 2**20
-"""Bytes. Thousands of grants take less than one; whoever names /dev/zero should get an answer too."""
-
-PIPE_PATIENCE = 10.0
-"""Seconds without a byte from a pipe or terminal before it is given up."""
+from mcproxy.config.source import read_text
+from mcproxy.config.stand_in import check_stand_in_key
+from mcproxy.files.stand_in_key import StandInKeyError, stand_in_key_path
 
 _STAND_INS: dict[str, dict[str, Any]] = {
     "listeners": {"bind": ["127.0.0.1:0"], "allow": [], "authentication": ["none"]},
@@ -54,23 +53,88 @@ def loads(text: str, path: Path, check_machine: bool = True) -> Settings:
 
     Raises ConfigurationError.
     """
-    document = _document(text, path)
-    settings, findings, broken = _validate(document, path)
-    problems_elsewhere: list[Problem] = []
-    if settings is not None:
-        later = list(check_rules(settings))
-        if check_machine:
-            later += machine.check_machine(settings)
-            if settings.users_file is not None and ("users_file",) not in broken:  # wrong: such as given twice
-                problems_elsewhere = machine.users_file_problems(settings.users_file)
-        findings += [finding for finding in later if not _rests_on(finding, broken)]
-    problem = partial(_problem, document, path)
-    # Each once, in the order of the file.
-    problems = sorted(map(problem, dict.fromkeys(findings)), key=lambda problem: problem.line or 0)
-    if problems or problems_elsewhere or settings is None:
-        raise ConfigurationError(problems + problems_elsewhere)
-    settings.read_from(problem)
-    return settings
+    return Reading(text, path, check_machine=check_machine).material().settings
+
+
+class Reading:
+    """One look at a configuration and what it names.
+
+    `files` are given where somebody has read and checked them before; without `check_machine` none are looked at.
+    `stand_in_key` gives the key of the stand-ins that belong to a users file; it may raise StandInKeyError.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        path: Path,
+        *,
+        files: Files | None = None,
+        check_machine: bool = True,
+        stand_in_key: Callable[[Settings], bytes | None] = check_stand_in_key,
+    ) -> None:
+        self._text = text
+        self._path = path
+        self._given = files
+        self._check_machine = check_machine
+        self._stand_in_key = stand_in_key
+        self.look: Look = {}
+        """How the files that the configuration names were before they were read; filled by `material`, whatever it
+        raises."""
+
+    def material(self) -> Material:
+        """Raises ConfigurationError with every problem."""
+        document = _document(self._text, self._path)
+        settings, findings, broken = _validate(document, self._path)
+        problem = partial(_problem, document, self._path)
+        problems_elsewhere: list[Problem] = []
+        files: Files = {}
+        users = Users(())
+        key: bytes | None = None
+        if settings is not None:
+            paths = {path for _, path in named_files(settings)}
+            if settings.users_file is not None:
+                paths.add(stand_in_key_path(settings.users_file))
+            self.look = look(paths)
+            later = list(check_rules(settings))
+            if self._given is not None:
+                files = self._given
+            elif self._check_machine:
+                files = read_files(settings)
+                later += _machine_findings(settings, files)
+            if settings.users_file in files and ("users_file",) not in broken:  # wrong: such as given twice
+                try:
+                    key = self._stand_in_key(settings)
+                except StandInKeyError as error:
+                    problems_elsewhere = [problem(Finding(("users_file",), str(error)))]
+                users, wrong_lines = _users(settings.users_file, files, key)
+                problems_elsewhere += wrong_lines
+            findings += [finding for finding in later if not _rests_on(finding, broken)]
+        # Each once, in the order of the file.
+        problems = sorted(map(problem, dict.fromkeys(findings)), key=lambda problem: problem.line or 0)
+        if problems or problems_elsewhere or settings is None:
+            raise ConfigurationError(problems + problems_elsewhere)
+        settings.read_from(problem)
+        return Material(self._path, self._text, files, settings, users, key)
+
+
+def _machine_findings(settings: Settings, files: Files) -> Iterable[Finding]:
+    """What the machine says of the files as they were read.
+
+    The users file keeps its name, by which its stand-in key is found; its lines are checked elsewhere.
+    """
+    others = {path: file for path, file in files.items() if path != settings.users_file}
+    with in_memory(settings, others) as (readable, with_real_names):
+        for finding in check_machine(readable):
+            yield finding._replace(message=with_real_names(finding.message))
+
+
+def _users(path: Path, files: Files, key: bytes | None) -> tuple[Users, list[Problem]]:
+    try:
+        return parse_users(files[path].content.decode("utf-8"), key), []
+    except UnicodeDecodeError:
+        return Users(()), [Problem(path, None, "", "is not UTF-8 text")]
+    except UsersFileError as error:
+        return Users(()), [Problem(path, problem.line, "", problem.message) for problem in error.problems]
 
 
 def users_file_of(path: Path) -> Path:
@@ -85,48 +149,6 @@ def users_file_of(path: Path) -> Path:
         message = 'must be a file name, such as "/etc/mcproxy/users"'
         raise ConfigurationError([Problem(path, document.line(("users_file",)), "users_file", message)])
     return path.parent / value
-
-
-def read_text(path: Path) -> str:
-    """The text of a configuration file. Raises ConfigurationError."""
-    try:
-        content = _content(path)
-    except TimeoutError:
-        message = f"nothing comes out of it for {PIPE_PATIENCE:g} seconds; whoever writes to this pipe must be running"
-        raise ConfigurationError([Problem(path, None, "", message)]) from None
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        message = f"can't be read: {reason}; name another with --config or MCPROXY_CONFIG"
-        raise ConfigurationError([Problem(path, None, "", message)]) from None
-    except ValueError:  # a NUL in the name
-        raise ConfigurationError([Problem(path, None, "", "is not a file name")]) from None
-    if len(content) > LARGEST_FILE:
-        raise ConfigurationError([Problem(path, None, "", "is too large for a configuration file")])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError([Problem(path, line, "", "is not UTF-8 text")]) from None
-
-
-def _content(path: Path) -> bytes:
-    """At most a byte more than LARGEST_FILE. Raises OSError, TimeoutError among them.
-
-    Pipes are welcome, for `<(...)` of a shell and /dev/stdin; but one that nobody writes to must not hang this.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        content = bytearray()
-        while len(content) <= LARGEST_FILE:
-            if not select.select([descriptor], [], [], PIPE_PATIENCE)[0]:
-                raise TimeoutError
-            chunk = os.read(descriptor, LARGEST_FILE + 1 - len(content))
-            if not chunk:
-                break
-            content += chunk
-        return bytes(content)
-    finally:
-        os.close(descriptor)
 
 
 def _document(text: str, path: Path) -> Document:

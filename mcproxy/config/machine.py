@@ -15,8 +15,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcproxy.auth.users import UsersFileError, parse_users
-from mcproxy.config.problems import Finding, Place, Problem
+from mcproxy.config.problems import Finding, Place
+from mcproxy.config.revocation import check_crl
 from mcproxy.config.schema import ListenerTls, Settings
 
 RESERVED_DESCRIPTORS = 64
@@ -42,21 +42,6 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     if settings.users_file is not None:
         yield from _secret_file(settings.users_file, ("users_file",), 'make it with "mcproxy user add"')
     yield from _descriptors(settings)
-
-
-def users_file_problems(path: Path) -> list[Problem]:
-    """What is wrong with the lines of a users file; nothing for a file that can't be read, which is told elsewhere."""
-    try:
-        if not path.is_file():  # a pipe would never end
-            return []
-        parse_users(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        return [Problem(path, None, "", "is not UTF-8 text")]
-    except OSError:
-        return []
-    except UsersFileError as error:
-        return [Problem(path, problem.line, "", problem.message) for problem in error.problems]
-    return []
 
 
 def _file(path: Path, place: Place, hint: str = "") -> Iterator[Finding]:
@@ -105,7 +90,14 @@ def _tls(tls: ListenerTls, place: Place) -> Iterator[Finding]:
         authority = [*_file(tls.client_ca, at), *_pem(tls.client_ca, at, "CERTIFICATE")]
         yield from authority
         if not authority:
-            yield from _authority(tls.client_ca, at)
+            authority = list(_authority(tls.client_ca, at))
+            yield from authority
+        if tls.crl is not None:
+            at = (*place, "crl")
+            lists = [*_file(tls.crl, at), *_pem(tls.crl, at, "X509 CRL")]
+            yield from lists
+            if not lists and not authority:
+                yield from check_crl(tls.crl, tls.client_ca, at)
 
 
 def _pem(path: Path, place: Place, wanted: str) -> Iterator[Finding]:
@@ -123,11 +115,12 @@ def _pem(path: Path, place: Place, wanted: str) -> Iterator[Finding]:
         yield Finding(place, f"{path} is cut short: a PEM block is not whole; copy the file again")
     elif not any(kind.endswith(wanted) for kind in kinds):
         held = f"it holds {', '.join(sorted(kinds))}" if kinds else "it is not in PEM form"
-        yield Finding(place, f"{path} holds no {wanted.lower()}: {held}")
+        what = "revocation list" if wanted == "X509 CRL" else wanted.lower()
+        yield Finding(place, f"{path} holds no {what}: {held}")
     elif wanted == "PRIVATE KEY" and ("ENCRYPTED PRIVATE KEY" in kinds or "Proc-Type: 4,ENCRYPTED" in text):
         yield Finding(place, f"{path} is encrypted and nobody is there to type its passphrase; store it decrypted")
     elif wanted == "CERTIFICATE" and "X509 CRL" in kinds:
-        yield Finding(place, f"{path} holds a revocation list; those are not available in this version, take it out")
+        yield Finding(place, f"{path} holds a revocation list; put that into a file of its own, and name it as crl")
 
 
 def _key_pair(certificate: Path, key: Path, place: Place) -> Iterator[Finding]:

@@ -8,28 +8,23 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from cryptography import x509
+
+from mcproxy.auth.offer import MECHANISMS as MECHANISMS
 from mcproxy.auth.preparation import name_problem
+from mcproxy.auth.saslauthd import LONGEST_STRING
 from mcproxy.config.problems import suggestion
+from mcproxy.policy import certificates
+from mcproxy.policy.certificates import CertificateName
 
 PROTOCOLS = ("text", "binary")
 METHODS = ("sasl", "token", "certificate", "address", "peer", "none")
-MECHANISMS = ("PLAIN",)
-LATER_MECHANISMS = (
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-512",
-    "SCRAM-SHA-512-PLUS",
-    "SCRAM-SHA-1",
-    "SCRAM-SHA-1-PLUS",
-    "EXTERNAL",
-)
 CLASSES = ("read", "touch", "write", "counter", "delete", "flush", "stats", "inspect", "admin")
 KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})
 """Classes with commands that name no key: a role that holds some keys only can't have them (cases.md, 66)."""
 GRANT_KINDS = ("user", "certificate", "address", "peer")
 
 LONGEST_KEY = 250  # protocol.txt: "currently the length limit of a key is set at 250 characters"
-LONGEST_CERTIFICATE_NAME = 1024
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY_BYTES = re.compile(rb"[\x21-\x7e\x80-\xff]*")  # protocol.txt: "no control characters or space"
@@ -84,17 +79,34 @@ def parse_user_name(value: Any) -> str:
     return value
 
 
-def parse_certificate_name(value: Any) -> str:
-    """A name that a client certificate carries. It is compared exactly, so a pattern would never match."""
-    if not isinstance(value, str):
+def parse_certificate_name(value: Any) -> CertificateName:
+    """A name that client certificates carry: text, whose type shows in its spelling, or `{uri: ...}` and its like."""
+    if isinstance(value, CertificateName):
+        return value
+    if isinstance(value, str):
+        return certificates.granted(certificates.kind_of(value), value)
+    if not isinstance(value, dict):
         raise ValueError("must be text; put it in quotes")
-    if not value:
-        raise ValueError("must not be empty")
-    if len(value) > LONGEST_CERTIFICATE_NAME:
-        raise ValueError(f"must have at most {LONGEST_CERTIFICATE_NAME} characters")
-    if "*" in value:
-        raise ValueError(f'"{value}": names are compared exactly, so "*" stands for nothing; give each name a grant')
-    return value
+    known = ", ".join(certificates.KINDS)
+    if len(value) != 1:
+        raise ValueError(f"must have exactly one of {known}, such as {{dns: web.example.com}}")
+    kind, name = next(iter(value.items()))
+    if kind not in certificates.KINDS:
+        raise ValueError(f'"{kind}" is not known; {suggestion(str(kind), certificates.KINDS)}')
+    if not isinstance(name, str):
+        raise ValueError(f"{kind} must be text; put it in quotes")
+    return certificates.granted(kind, _subject(name) if kind == "subject" else name)
+
+
+def _subject(value: str) -> str:
+    """A distinguished name as it is compared: in the one spelling that certificates' own are brought to."""
+    try:
+        return x509.Name.from_rfc4514_string(value).rfc4514_string()
+    except ValueError:
+        raise ValueError(
+            f'"{value}" is not a subject as RFC 4514 spells it, such as "CN=web,O=Example"; '
+            "to see one: openssl x509 -in FILE -noout -subject -nameopt RFC2253"
+        ) from None
 
 
 def parse_key_pattern(value: Any) -> str:
@@ -139,3 +151,14 @@ def parse_tls_version(value: Any) -> str:
     if text not in ("1.2", "1.3"):
         raise ValueError('must be "1.2" or "1.3"; older versions of TLS are broken')
     return str(text)
+
+
+def parse_saslauthd_word(value: Any) -> str:
+    """The service or realm that saslauthd is told; it takes them as C strings of bounded length."""
+    if not isinstance(value, str):
+        raise ValueError("must be text; put it in quotes")
+    if "\0" in value:
+        raise ValueError("can't hold a NUL")
+    if len(value.encode(errors="replace")) > LONGEST_STRING:
+        raise ValueError(f"must have at most {LONGEST_STRING} bytes")
+    return value

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 
-from mcproxy.auth.users import parse_users
+from mcproxy.auth.users import Users, parse_users
 from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.expiry import authority_notes
+from mcproxy.config.material import Material, in_memory
 from mcproxy.config.problems import Finding, Place, nearest
-from mcproxy.config.schema import Listener, Settings
+from mcproxy.config.revocation import crl_notes
+from mcproxy.config.saslauthd import asks_passwords, saslauthd_notes
+from mcproxy.config.schema import Listener, ListenerTls, Settings
+from mcproxy.config.stand_in import unlike_users
 
 SOON_DAYS = 14
 """A certificate that ends within so many days is worth a note."""
 
+CRL_SOON_DAYS = 1
+"""Revocation lists are made for days; one that has to be replaced within so many is worth a note."""
+
+_CHANGEABLE = "can be changed by everybody, and so can who may do what; run: chmod o-w"
 _LACKING = {
     "sasl": "the users file is empty",
     "token": "the users file is empty",
@@ -31,34 +41,76 @@ def notes(settings: Settings) -> list[str]:
     return [str(settings.problem(finding)) for finding in _findings(settings)]
 
 
+def notes_of(material: Material) -> list[str]:
+    """As notes, of what was read: the disk may say something else by now."""
+    path = material.path
+    own = [f"{path} {_CHANGEABLE} {path}"] if path.is_file() and path.stat().st_mode & stat.S_IWOTH else []
+    with in_memory(material.settings, material.files) as (readable, with_real_names):
+        return own + [with_real_names(note) for note in notes(readable)]
+
+
 def user_names(settings: Settings) -> list[str]:
     """Who is in the users file; nobody without one."""
+    return _users(settings).names()
+
+
+def _users(settings: Settings) -> Users:
     if settings.users_file is None:
-        return []
-    return parse_users(settings.users_file.read_text(encoding="utf-8")).names()
+        return Users(())
+    return parse_users(settings.users_file.read_text(encoding="utf-8"))
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     users = user_names(settings)
     for name, listener in settings.listeners.items():
         place = ("listeners", name)
-        if not listener.is_unix and not listener.allow:
-            yield Finding((*place, "allow"), "is empty, so nobody may connect")
+        yield from _allowed(listener, (*place, "allow"))
+        yield from _clear_text(listener, place)
+        for index, network in enumerate(listener.proxy_protocol):
+            if network.prefixlen == 0:
+                message = f"{network}: whoever can connect may claim any address; list the balancers alone"
+                yield Finding((*place, "proxy_protocol", index), message)
         for index, address in enumerate(listener.bind):
             yield from _directory(address, (*place, "bind", index))
         if listener.tls is not None:
             yield from _certificate(listener.tls.certificate, (*place, "tls", "certificate"))
+            yield from _client_certificates(listener.tls, (*place, "tls"))
+            yield from _changeable(listener.tls, (*place, "tls"))
         yield from _logins(listener, users, settings, (*place, "authentication"))
+    yield from saslauthd_notes(settings, ("saslauthd",))
     for index, grant in enumerate(settings.grants):
-        if grant.user is not None and settings.users_file is not None and grant.user not in users:
+        known = settings.users_file is None or settings.saslauthd is not None
+        if grant.user is not None and not known and grant.user not in users:
             near = nearest(grant.user, users)
             hint = f'; did you mean "{near}"?' if near else '; "mcproxy user add" adds users'
             yield Finding(("grants", index, "user"), f"{grant.user} is not in {settings.users_file}{hint}")
+    yield from unlike_users(_users(settings))
     yield from _directory(settings.admin.bind, ("admin", "bind"))
     if settings.admin.health_bind is not None:
         yield from _directory(settings.admin.health_bind, ("admin", "health_bind"))
     if not settings.default_roles and not any(grant.roles for grant in settings.grants):
         yield Finding(("grants",), "nobody may do anything: no grant has a role and there are no default_roles")
+
+
+def _allowed(listener: Listener, place: Place) -> Iterator[Finding]:
+    if not listener.is_unix and not listener.allow:
+        yield Finding(place, "is empty, so nobody may connect")
+    for index, network in enumerate(listener.allow):
+        if network.prefixlen == 0:
+            every = f"every address of IPv{network.version}"
+            yield Finding((*place, index), f"{network} is {every}; list the networks that clients are in")
+
+
+def _clear_text(listener: Listener, place: Place) -> Iterator[Finding]:
+    """What crosses the network for everybody on the way to read. That it is meant has been said, by the key itself."""
+    if listener.tls is not None or listener.is_local:
+        return
+    if listener.plaintext_passwords and {"sasl", "token"} & set(listener.authentication):
+        message = "passwords cross the network in clear text: whoever sees one can log in with it; add tls"
+        yield Finding((*place, "plaintext_passwords"), message)
+    elif listener.plaintext:
+        message = "keys and values cross the network in clear text, and sessions can be taken over; add tls"
+        yield Finding((*place, "plaintext"), message)
 
 
 def _directory(address: object, place: Place) -> Iterator[Finding]:
@@ -77,6 +129,8 @@ def _logins(listener: Listener, users: list[str], settings: Settings, place: Pla
     able = {grant.kind for grant in settings.grants}
     if users:
         able |= {"sasl", "token"}
+    elif settings.saslauthd is not None and asks_passwords(listener):
+        able |= set(methods)
     if not able & set(methods):
         lacking = dict.fromkeys(_LACKING[method] for method in methods)
         yield Finding(place, f"nobody can log in here: {' and '.join(lacking)}")
@@ -92,3 +146,18 @@ def _certificate(path: Path, place: Place) -> Iterator[Finding]:
         yield Finding(place, f"{path} has expired on {ends:%Y-%m-%d %H:%M} UTC; clients will refuse it")
     elif (ends - now).days < SOON_DAYS:
         yield Finding(place, f"{path} expires in {(ends - now).days} days")
+
+
+def _changeable(tls: ListenerTls, place: Place) -> Iterator[Finding]:
+    """Secret files that everybody can read or change are errors. What is public must not be changed either."""
+    for key, path in (("certificate", tls.certificate), ("client_ca", tls.client_ca), ("crl", tls.crl)):
+        if path is not None and path.stat().st_mode & stat.S_IWOTH:
+            yield Finding((*place, key), f"{path} {_CHANGEABLE} {path}")
+
+
+def _client_certificates(tls: ListenerTls, place: Place) -> Iterator[Finding]:
+    if tls.client_ca is not None:
+        now = datetime.now(UTC)
+        yield from authority_notes(tls.client_ca, now, SOON_DAYS, (*place, "client_ca"))
+        if tls.crl is not None:
+            yield from crl_notes(tls.crl, tls.client_ca, now, CRL_SOON_DAYS, (*place, "crl"))

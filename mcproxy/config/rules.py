@@ -12,6 +12,7 @@ from typing import Any
 from mcproxy.config.addresses import TcpAddress, UnixAddress, overlap
 from mcproxy.config.names import GRANT_KINDS, KEYLESS_CLASSES
 from mcproxy.config.problems import Finding, Place, dotted, suggestion
+from mcproxy.config.saslauthd import saslauthd_rules
 from mcproxy.config.schema import SMALLEST_BUFFER, Admin, Grant, Limits, Listener, Role, Settings, Upstream
 from mcproxy.config.units import show_size
 
@@ -24,6 +25,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
         yield from _listener_encryption(listener, place)
         yield from _listener_logins(listener, place)
         yield from _listener_users(listener, settings, place)
+    yield from saslauthd_rules(settings, ("saslauthd",))
     yield from _upstream(settings.upstream, ("upstream",))
     for name, role in settings.roles.items():
         yield from _role(role, ("roles", name))
@@ -47,6 +49,9 @@ def _listener_addresses(listener: Listener, place: Place) -> Iterator[Finding]:
         if "allow" in given:
             message = "a unix socket has no source addresses; its mode and group guard it"
             yield Finding((*place, "allow"), message, about=(bind,))
+        if "proxy_protocol" in given:
+            message = "is for TCP: balancers are listed by address, and a unix socket has none"
+            yield Finding((*place, "proxy_protocol"), message, about=(bind,))
     else:
         if "allow" not in given:
             message = 'is required with TCP: who may connect, such as ["10.0.0.0/24"]; [] is nobody'
@@ -67,9 +72,11 @@ def _listener_encryption(listener: Listener, place: Place) -> Iterator[Finding]:
                         "add tls (certificate and key), or plaintext: true if that is really meant"
                     )
                     yield Finding((*place, "bind", index), message, about=((*place, "tls"), (*place, "plaintext")))
-    elif "client_certificate" in listener.tls.model_fields_set and listener.tls.client_ca is None:
-        message = "needs client_ca, the certificate authority that the certificates must come from"
-        yield Finding((*place, "tls", "client_certificate"), message, about=((*place, "tls", "client_ca"),))
+    elif listener.tls.client_ca is None:
+        for key, what in (("client_certificate", "certificates"), ("crl", "revocation lists")):
+            if key in listener.tls.model_fields_set:
+                message = f"needs client_ca, the certificate authority that the {what} must come from"
+                yield Finding((*place, "tls", key), message, about=((*place, "tls", "client_ca"),))
 
 
 def _listener_logins(listener: Listener, place: Place) -> Iterator[Finding]:
@@ -91,30 +98,60 @@ def _listener_logins(listener: Listener, place: Place) -> Iterator[Finding]:
     if "certificate" in methods and (listener.tls is None or listener.tls.client_ca is None):
         message = "certificate needs tls.client_ca, the authority that client certificates must come from"
         yield Finding(at, message, about=((*tls, "client_ca"),))
-    if "sasl" in methods and "binary" not in listener.protocols:
-        message = "sasl needs the binary protocol; add binary to protocols, or use token for text"
-        yield Finding(at, message, about=(protocols,))
     if "token" in methods and "text" not in listener.protocols:
         message = "token needs the text protocol; add text to protocols, or use sasl for binary"
         yield Finding(at, message, about=(protocols,))
     if "mechanisms" in listener.model_fields_set and "sasl" not in methods:
         yield Finding((*place, "mechanisms"), "are SASL's, and authentication doesn't list sasl", about=(at,))
-    clear = [method for method in ("sasl", "token") if method in methods]
-    if clear and listener.tls is None and not listener.is_local and not listener.plaintext_passwords:
-        message = (
-            f"{' and '.join(clear)} would send passwords over the network in clear text; "
-            "add tls, or plaintext_passwords: true if that is really meant"
-        )
-        yield Finding(at, message, about=(bind, tls, (*place, "plaintext_passwords")))
+    if "sasl" in methods:
+        yield from _mechanisms(listener, place)
+    if "token" in methods and not _may_carry_passwords(listener):
+        yield Finding(at, _in_clear_text("token"), about=(bind, tls, (*place, "plaintext_passwords")))
+
+
+def _mechanisms(listener: Listener, place: Place) -> Iterator[Finding]:
+    """Mechanisms that can't work here. PLAIN by default is no mistake: where it may not be used, it isn't offered."""
+    at, tls = (*place, "mechanisms"), (*place, "tls")
+    if "mechanisms" not in listener.model_fields_set:
+        return
+    if "PLAIN" in listener.mechanisms and not _may_carry_passwords(listener):
+        about = ((*place, "bind"), tls, (*place, "plaintext_passwords"))
+        yield Finding(at, _in_clear_text("PLAIN"), about=about)
+    bound = [name for name in listener.mechanisms if name.endswith("-PLUS")]
+    if bound and listener.tls is None:
+        verb = "need" if len(bound) > 1 else "needs"
+        yield Finding(at, f"{' and '.join(bound)} {verb} tls, whose certificate the login is bound to", about=(tls,))
+    if "EXTERNAL" in listener.mechanisms and (listener.tls is None or listener.tls.client_ca is None):
+        message = "EXTERNAL needs tls.client_ca, the authority that client certificates must come from"
+        yield Finding(at, message, about=((*tls, "client_ca"),))
+
+
+def _may_carry_passwords(listener: Listener) -> bool:
+    return listener.tls is not None or listener.is_local or listener.plaintext_passwords
+
+
+def _in_clear_text(what: str) -> str:
+    return (
+        f"{what} would send passwords over the network in clear text; "
+        "add tls, or plaintext_passwords: true if that is really meant"
+    )
 
 
 def _listener_users(listener: Listener, settings: Settings, place: Place) -> Iterator[Finding]:
+    about = (("users_file",), ("saslauthd",))
     if settings.users_file is None:
         for method in listener.authentication:
-            if method in ("sasl", "token"):
-                message = f'{method} needs users; name their file with a top-level "users_file: /etc/mcproxy/users"'
-                yield Finding((*place, "authentication"), message, about=(("users_file",),))
-                return
+            without = {"EXTERNAL", *(["PLAIN"] if settings.saslauthd is not None else [])}
+            if method == "sasl" and not without.issuperset(listener.mechanisms):
+                message = 'sasl needs users; name their file with a top-level "users_file: /etc/mcproxy/users"'
+                if settings.saslauthd is not None:
+                    message += ", or offer what saslauthd can check alone (mechanisms: [PLAIN])"
+            elif method == "token" and settings.saslauthd is None:
+                message = 'token needs users; name their file with a top-level "users_file: /etc/mcproxy/users"'
+            else:
+                continue
+            yield Finding((*place, "authentication"), message, about=about)
+            return
 
 
 def _upstream(upstream: Upstream, place: Place) -> Iterator[Finding]:

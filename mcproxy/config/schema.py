@@ -7,6 +7,7 @@ Fields typed NotYet belong to later releases: given now they are an error, since
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,10 +26,19 @@ from pydantic import (
 
 from mcproxy.auth.principals import Principal
 from mcproxy.config import names
-from mcproxy.config.addresses import Network, TcpAddress, UnixAddress, parse_bind, parse_destination, parse_network
+from mcproxy.config.addresses import (
+    LONGEST_UNIX_PATH,
+    Network,
+    TcpAddress,
+    UnixAddress,
+    parse_bind,
+    parse_destination,
+    parse_network,
+)
 from mcproxy.config.problems import Finding, Problem, dotted
 from mcproxy.config.processors import parse_workers
 from mcproxy.config.units import parse_duration, parse_size
+from mcproxy.policy.certificates import CertificateName
 
 MAX_VALUE = 2**30
 """The largest value memcached can be told to take: `-I` ends at 1 GiB."""
@@ -44,6 +54,14 @@ def _path(value: Any, info: ValidationInfo) -> Path:
     if "\0" in str(value):
         raise ValueError("a file name can't hold a NUL")
     return Path((info.context or {}).get("directory", ""), value)
+
+
+def _socket_path(value: Any, info: ValidationInfo) -> Path:
+    """As _path, and short enough for a unix socket."""
+    path = _path(value, info)
+    if len(os.fsencode(path)) > LONGEST_UNIX_PATH:
+        raise ValueError(f'"{path}": the path of a unix socket has at most {LONGEST_UNIX_PATH} bytes')
+    return path
 
 
 def _not_available(value: Any) -> None:
@@ -71,12 +89,12 @@ Destination = Annotated[TcpAddress | UnixAddress, PlainValidator(parse_destinati
 AllowedNetwork = Annotated[Network, PlainValidator(parse_network)]
 Label = Annotated[str, PlainValidator(names.parse_label)]
 UserName = Annotated[str, PlainValidator(names.parse_user_name)]
-CertificateName = Annotated[str, PlainValidator(names.parse_certificate_name)]
+GrantedCertificate = Annotated[CertificateName, PlainValidator(names.parse_certificate_name)]
 KeyPattern = Annotated[str, PlainValidator(names.parse_key_pattern)]
 SocketMode = Annotated[int, PlainValidator(names.parse_mode)]
 Protocol = Annotated[str, PlainValidator(_one_of(names.PROTOCOLS))]
 Method = Annotated[str, PlainValidator(_one_of(names.METHODS))]
-Mechanism = Annotated[str, PlainValidator(_one_of(names.MECHANISMS, names.LATER_MECHANISMS))]
+Mechanism = Annotated[str, PlainValidator(_one_of(names.MECHANISMS))]
 Classes = Annotated[frozenset[str], PlainValidator(names.parse_classes)]
 UnixId = Annotated[int, Field(ge=0, le=2**32 - 2)]
 
@@ -89,6 +107,7 @@ class ListenerTls(_Model):
     certificate: FilePath = Field(examples=["/etc/mcproxy/tls/tls.crt"])
     key: FilePath = Field(examples=["/etc/mcproxy/tls/tls.key"])
     client_ca: FilePath | None = None
+    crl: FilePath | None = None
     client_certificate: Annotated[str, PlainValidator(_one_of(("required", "optional")))] = "required"
     minimum_version: Annotated[str, PlainValidator(names.parse_tls_version)] = "1.2"
 
@@ -106,11 +125,11 @@ class Listener(_Model):
     authentication: Annotated[list[Method], Field(min_length=1), AfterValidator(_distinct)] = Field(
         examples=["[sasl, token]"]
     )
-    mechanisms: Annotated[list[Mechanism], Field(min_length=1), AfterValidator(_distinct)] = ["PLAIN"]
+    mechanisms: Annotated[list[Mechanism], Field(min_length=1), AfterValidator(_distinct)] = ["SCRAM-SHA-256", "PLAIN"]
     plaintext_passwords: bool = False
     overlong_keys: Annotated[str, PlainValidator(_one_of(("refuse", "digest")))] = "refuse"
     pipelining: Annotated[str, PlainValidator(_one_of(("allow", "refuse")))] = "allow"
-    proxy_protocol: NotYet = None
+    proxy_protocol: list[AllowedNetwork] = Field(default=[], examples=['["10.0.0.2/32"]'])
     mode: SocketMode = 0o600
     group: Annotated[str | int | None, PlainValidator(names.parse_group)] = None
 
@@ -134,6 +153,15 @@ class Upstream(_Model):
     login: NotYet = None
 
 
+class Saslauthd(_Model):
+    """Cyrus SASL's daemon that checks passwords, asked about users who are not in the users file."""
+
+    socket: Annotated[Path, PlainValidator(_socket_path)] = Path("/run/saslauthd/mux")
+    service: Annotated[str, PlainValidator(names.parse_saslauthd_word)] = "memcached"
+    realm: Annotated[str, PlainValidator(names.parse_saslauthd_word)] = ""
+    timeout: Annotated[Duration, Field(gt=0, le=3600)] = 2.0
+
+
 class Role(_Model):
     """`commands` with `*` expanded to every class. `keys` as written: a trailing `*` makes a prefix."""
 
@@ -152,7 +180,7 @@ class Grant(_Model):
     """Roles for exactly one of a user, a certificate, a network or a unix peer. `as_` is the key `as`."""
 
     user: UserName | None = None
-    certificate: CertificateName | None = None
+    certificate: GrantedCertificate | None = None
     address: AllowedNetwork | None = None
     peer: Peer | None = None
     as_: UserName | None = Field(default=None, alias="as")
@@ -207,6 +235,7 @@ class Settings(_Model):
     )
     upstream: Upstream = Field(examples=['{address: "127.0.0.1:11211"}'])
     users_file: FilePath | None = None
+    saslauthd: Saslauthd | None = Field(default=None, examples=["{socket: /run/saslauthd/mux}"])
     roles: dict[Label, Role] = {}
     grants: list[Grant] = []
     default_roles: list[Label] = []
@@ -214,6 +243,7 @@ class Settings(_Model):
     workers: Annotated[int, BeforeValidator(parse_workers), Field(ge=1, le=256)] = 1
     admin: Admin = Admin()
     logging: Logging = Logging()
+    watch_files: bool = True
     _problem: Callable[[Finding], Problem] | None = PrivateAttr(default=None)
 
     def problem(self, finding: Finding) -> Problem:

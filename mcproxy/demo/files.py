@@ -17,12 +17,10 @@ listeners:
     allow: ["127.0.0.1"]
     tls: {{certificate: {certificate}, key: {key}}}
     authentication: [sasl, token]
-    mechanisms: [PLAIN]
   plain:  # allowed without more ado because it is loopback
     bind: ["127.0.0.1:{plain_port}"]
     allow: ["127.0.0.1"]
     authentication: [sasl, token]
-    mechanisms: [PLAIN]
 upstream:
   address: "unix:{socket}"
 users_file: users

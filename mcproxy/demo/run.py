@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError
-from mcproxy.config.load import load
 from mcproxy.demo.certificates import AUTHORITY, write_certificates
 from mcproxy.demo.files import Ports, write_configuration, write_users
 from mcproxy.demo.instructions import instructions
 from mcproxy.demo.memcached import running_memcached
 from mcproxy.observe import log
-from mcproxy.server.serve import run_server
+from mcproxy.server.reload import load_first
+from mcproxy.server.serve import LateSignals, run_server
 from mcproxy.server.sockets import BindError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -62,7 +62,8 @@ def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal
     password = secrets.token_hex(12)
     write_certificates(directory)
     write_users(directory, password)
-    settings = load(write_configuration(directory, memcached, ports))
+    loaded = load_first(write_configuration(directory, memcached, ports))
+    settings = loaded.material.settings
     log.configure(settings.logging.level, settings.logging.format)
 
     def ready(addresses: Mapping[str, Sequence[str]]) -> None:
@@ -72,7 +73,7 @@ def _serve(directory: Path, memcached: Path, ports: Ports, *, ends_with_terminal
         print(instructions(addresses, directory / AUTHORITY, password), flush=True)
 
     try:
-        return run_server(settings, ready=ready)
+        return run_server(loaded, LateSignals(), ready=ready)
     except BindError as failure:  # somebody was quicker: the ports were free when they were chosen
         raise CommandError(str(failure)) from None
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client.exposition import choose_encoder
 
 from mcproxy import __version__
+from mcproxy.auth.offer import MECHANISMS as SASL_MECHANISMS
 from mcproxy.observe.traffic import TrafficCollector, TrafficSnapshot
 
 __all__ = ["ConnectionRefusal", "LoginResult", "Metrics", "TrafficSnapshot", "UpstreamFailure"]
@@ -32,12 +33,15 @@ class ConnectionRefusal(StrEnum):
     PROTOCOL = "protocol"
     DRAINING = "draining"
     UNDECIDED = "undecided"
+    PROXY_HEADER = "proxy_header"
 
 
 class LoginResult(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    """saslauthd would know, and didn't answer."""
 
 
 class UpstreamFailure(StrEnum):
@@ -49,7 +53,7 @@ class UpstreamFailure(StrEnum):
     UNEXPECTED_REPLY = "unexpected_reply"
 
 
-MECHANISMS = ("PLAIN", "token", "certificate", "address", "peer", "anonymous")
+MECHANISMS = (*SASL_MECHANISMS, "token", "certificate", "address", "peer", "anonymous")
 """How one may log in; what a client asked for beside these is counted as "other"."""
 
 PROTOCOLS = ("text", "binary")

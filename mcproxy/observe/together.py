@@ -16,7 +16,10 @@ Families = list[list[Any]]
 
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "mcproxy_build_info": max,
+    "mcproxy_certificate_expiry_timestamp_seconds": min,
+    "mcproxy_generation": min,
     "process_start_time_seconds": min,
+    "mcproxy_user_secret_last_used_timestamp_seconds": max,
 }
 READY = "mcproxy_ready"
 _SUMMED_FOR_EVER = ("counter", "histogram")

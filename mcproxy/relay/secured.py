@@ -120,9 +120,14 @@ class Secured:
         with contextlib.suppress(OSError):
             self.socket.send(self._take())
 
-    def certificate(self) -> dict[str, object]:
-        """The verified certificate of the client, as ssl.SSLSocket.getpeercert has it; empty without one."""
-        return dict(self._tls.getpeercert() or {})
+    def certificate(self) -> bytes | None:
+        """The verified certificate of the client, in DER; None without one."""
+        return self._tls.getpeercert(binary_form=True)
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        """For what is asked once in a connection's life; the data goes through the methods above."""
+        return self._tls
 
 
 Connection = socket.socket | Secured

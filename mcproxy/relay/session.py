@@ -278,6 +278,12 @@ class Session(Downstream):
         elif not self._paused:
             self._finish(STOPPED)
 
+    def change_limits(self, limits: SessionLimits) -> None:
+        """From now on these hold."""
+        self._limits = limits
+        self._buffer = limits.buffer
+        self._window = min(self._window, limits.pipeline)
+
     def _end(self) -> None:
         if not self._refused and not self._draining:
             self.close(self._finish_reason)

@@ -2,15 +2,17 @@
 
 import socket
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 
 from mcproxy.auth.principals import Principal
 from mcproxy.config.schema import Listener, Settings
 from mcproxy.policy.allowlist import AddressTable
+from mcproxy.policy.certificates import CertificateTable
 from mcproxy.policy.grants import Role, Ruleset
 from mcproxy.policy.keys import KeySet
 from mcproxy.relay.secured import Connection, Secured, socket_of
-from mcproxy.server.tls import certificate_names
+from mcproxy.server.client_certificate import certificate_names
 from mcproxy.wire.binary import BinaryRules
 from mcproxy.wire.outcome import WireLimits
 from mcproxy.wire.text_rules import TextRules
@@ -37,27 +39,29 @@ def unix_peer(connection: Connection) -> Peer:
 
 
 class Access:
-    """The grants, by what they are given to."""
+    """The grants, by what they are given to. `users`: whose names the users file has; None: every user's."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, users: Container[str] | None = None) -> None:
         limits = settings.limits
         self._limits = WireLimits(limits.value, limits.keys, limits.line, limits.tokens, limits.overlong_key)
         self._roles = {name: Role(role.commands, KeySet.of(role.keys)) for name, role in settings.roles.items()}
         self._default_roles = frozenset(settings.default_roles)
+        self._users = users
         self._granted: dict[Principal, frozenset[str]] = {}
-        self._certificates: dict[str, Principal] = {}
+        certificates = []
         self._peers: list[tuple[int | None, int | None, Principal]] = []
         addresses = {}
         for grant in settings.grants:
             principal = grant.principal
             self._granted[principal] = self._granted.get(principal, frozenset()) | frozenset(grant.roles)
             if grant.certificate is not None:
-                self._certificates.setdefault(grant.certificate, principal)
+                certificates.append((grant.certificate, principal))
             elif grant.address is not None:
                 addresses[grant.address] = principal
             elif grant.peer is not None:
                 self._peers.append((grant.peer.uid, grant.peer.gid, principal))
         self._addresses = AddressTable(addresses)
+        self._certificates = CertificateTable(certificates)
         self._text_rules: dict[frozenset[str], TextRules] = {}
         self._binary_rules: dict[frozenset[str], BinaryRules] = {}
 
@@ -70,10 +74,8 @@ class Access:
         methods = listener.authentication
         if "none" in methods:
             return ANONYMOUS
-        if "certificate" in methods and isinstance(connection, Secured):
-            for name in certificate_names(connection):
-                if (principal := self._certificates.get(name)) is not None:
-                    return principal
+        if "certificate" in methods and (known := self.certificate_principal(listener, connection)) is not None:
+            return known
         if "peer" in methods and socket_of(connection).family == socket.AF_UNIX:
             peer = unix_peer(connection)
             for uid, gid, principal in self._peers:
@@ -83,10 +85,20 @@ class Access:
             return self._addresses.most_specific(address)
         return None
 
+    def certificate_principal(self, listener: Listener, connection: Connection) -> Principal | None:
+        """Who the verified client certificate is by the grants, for `identify` and for SASL EXTERNAL.
+
+        None without TLS, without `client_ca`, without a certificate, and for one that no grant names. SASL EXTERNAL may
+        ask although `authentication` doesn't list certificate.
+        """
+        if listener.tls is None or listener.tls.client_ca is None or not isinstance(connection, Secured):
+            return None
+        return self._certificates.lookup(certificate_names(connection))
+
     def presented(self, method: str, connection: Connection) -> dict[str, object]:
         """What somebody presented whom no grant names, for the log. An address is logged anyway."""
         if method == "certificate" and isinstance(connection, Secured):
-            return {"names": certificate_names(connection)[:_NAMES_LOGGED]}
+            return {"names": ", ".join(map(str, certificate_names(connection)[:_NAMES_LOGGED]))}
         if method == "peer":
             peer = unix_peer(connection)
             return {"uid": peer.uid, "gid": peer.gid}
@@ -95,9 +107,12 @@ class Access:
     def roles_of(self, principal: Principal) -> frozenset[str]:
         """The names of the roles of a principal."""
         roles = self._granted.get(principal, frozenset())
-        if principal.kind in ("user", "anonymous"):
+        if principal.kind == "anonymous" or (principal.kind == "user" and self._is_of_the_file(principal.name)):
             roles |= self._default_roles
         return roles
+
+    def _is_of_the_file(self, username: str) -> bool:
+        return self._users is None or username in self._users
 
     def text_rules(self, principal: Principal) -> TextRules:
         """What the principal may do, compiled into the text grammar."""

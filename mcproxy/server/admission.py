@@ -5,6 +5,7 @@ from collections import Counter
 
 import trio
 
+from mcproxy.config.schema import Limits
 from mcproxy.observe.metrics import ConnectionRefusal
 
 # Connections from one address that are not logged in. Loopback and unix sockets have no such cap.
@@ -41,6 +42,18 @@ class CountedPlace:
             self._admission.add_waiting(self.address)
         return True
 
+    async def comes_from(self, address: str) -> ConnectionRefusal | None:
+        """As Place.comes_from of shared.py."""
+        return self.comes_from_now(address)
+
+    def comes_from_now(self, address: str) -> ConnectionRefusal | None:
+        """As comes_from, which is asynchronous only where somebody else must be asked."""
+        if self.address is None and self._held and self._waiting:
+            if (refusal := self._admission.count_address(address)) is not None:
+                return refusal
+            self.address = address
+        return None
+
     def release(self) -> None:
         """The connection is gone."""
         self.logged_in()
@@ -62,6 +75,19 @@ class Admission:
         self._room = trio.Event()
         self._by_address: Counter[str] = Counter()
         self._waiting_by_address: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, limits: Limits) -> "Admission":
+        """With the limits of a configuration."""
+        return cls(limits.connections, limits.connections_per_address, limits.login_connections)
+
+    def change_limits(self, limits: Limits) -> None:
+        """Those of another configuration. Who is inside stays, however many they are."""
+        self._most = limits.connections
+        self._most_per_address = limits.connections_per_address
+        self._most_waiting = limits.login_connections
+        self._room.set()
+        self._room = trio.Event()
 
     @property
     def must_wait(self) -> bool:
@@ -85,15 +111,21 @@ class Admission:
         """As enter, but whoever would have to wait is refused."""
         if self.connections >= self._most or self.waiting >= self._most_waiting:
             return ConnectionRefusal.TOO_MANY
-        if address is not None:
-            if self._most_per_address and self._by_address[address] >= self._most_per_address:
-                return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
-            if not self.may_wait(address):
-                return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
-            self._by_address[address] += 1
+        if address is not None and (refusal := self.count_address(address)) is not None:
+            return refusal
         self.connections += 1
-        self.add_waiting(address)
+        self.waiting += 1
         return CountedPlace(self, address)
+
+    def count_address(self, address: str) -> ConnectionRefusal | None:
+        """One more connection of an address, which isn't logged in; or why there may be no more of them."""
+        if self._most_per_address and self._by_address.get(address, 0) >= self._most_per_address:
+            return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        if self._waiting_by_address.get(address, 0) >= LOGINS_PER_ADDRESS:
+            return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        self._by_address[address] += 1
+        self._waiting_by_address[address] += 1
+        return None
 
     def may_wait(self, address: str | None) -> bool:
         """Whether one more of this address may be logging in."""

@@ -1,21 +1,33 @@
 """A server that is ready to run: relay, pools, authenticator and metrics, which outlive every reload."""
 
+import time
+
+from mcproxy.files.last_used import LastUsed, rotating_secrets
+from mcproxy.observe.expiry import ExpiryCollector
+from mcproxy.observe.last_used import LastUsedCollector
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
+from mcproxy.observe.reloads import GenerationCollector
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
 from mcproxy.server.authenticator import Authenticator
+from mcproxy.server.saslauthd import saslauthd_of
 from mcproxy.server.shared import Attempts, Entrance
 from mcproxy.server.state import Generation, ServerState
 from mcproxy.server.upstream import UpstreamLog, connector
 from mcproxy.wire.grammar import LINE_LENGTH
 
 
-def build(generation: Generation, entrance: Entrance, attempts: Attempts, *, threads: int) -> ServerState:
-    """What all connections of this process share. `threads`: passwords that it hashes at once."""
+def build(
+    generation: Generation, entrance: Entrance, attempts: Attempts, *, threads: int, processes: int = 1
+) -> ServerState:
+    """What all connections of this process share. `threads`: passwords that it hashes at once.
+
+    `processes` is how many like this one there are: `total_buffer` is divided among them.
+    """
     settings = generation.settings
     limits = settings.limits
-    relay = Relay(limits.total_buffer, log_bug, limits.value + LINE_LENGTH)
+    relay = Relay(limits.total_buffer // processes, log_bug, limits.value + LINE_LENGTH)
     state: ServerState
 
     def snapshot() -> TrafficSnapshot:
@@ -34,19 +46,30 @@ def build(generation: Generation, entrance: Entrance, attempts: Attempts, *, thr
         )
 
     metrics = Metrics(settings.listeners, snapshot, lambda: state.not_ready() is None)
-    upstream_log = UpstreamLog(metrics, str(settings.upstream.address))
-    protocols = sorted({protocol for listener in settings.listeners.values() for protocol in listener.protocols})
-    connect = connector(settings.upstream.address)
-    pools = {
-        protocol: Pool(relay, protocol, connect, settings.upstream.links, settings.upstream.timeout, upstream_log)
-        for protocol in protocols
-    }
+    metrics.registry.register(GenerationCollector(lambda: state.generation.number))
+    metrics.registry.register(ExpiryCollector(lambda: state.generation.expiries))
+    last_used = LastUsed()
+    metrics.registry.register(LastUsedCollector(lambda: rotating_secrets(state.generation.users, last_used)))
+    upstream, upstream_log = settings.upstream, UpstreamLog(metrics, str(settings.upstream.address))
+    connect = connector(upstream.address)
+
+    def make_pool(protocol: str) -> Pool:
+        return Pool(relay, protocol, connect, upstream.links, upstream.timeout, upstream_log)
+
     state = ServerState(
         generation=generation,
         relay=relay,
-        pools=pools,
-        authenticator=Authenticator(generation.users, attempts, threads=threads),
+        pools={protocol: make_pool(protocol) for protocol in sorted(generation.protocols)},
+        make_pool=make_pool,
+        authenticator=Authenticator(
+            generation.users,
+            attempts,
+            threads=threads,
+            second_source=saslauthd_of(settings.saslauthd),
+            used=lambda name, secret: last_used.note(name, secret, time.time()),
+        ),
         entrance=entrance,
         metrics=metrics,
+        last_used=last_used,
     )
     return state

@@ -1,5 +1,6 @@
 """Serving clients, from the first accept to the last reply: what a single process and every worker do alike."""
 
+import gc
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import trio
 
 from mcproxy.observe.log import get_logger, report_suppressed
+from mcproxy.server.last_used import keep_last_used
 from mcproxy.server.listeners import accept_forever
 from mcproxy.server.state import ServerState
 
@@ -41,12 +43,15 @@ async def serve_clients(
     """
     # A thread that has hashed a password waits this long for the relay, when that is busy, before it gets its turn.
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    # What is there now stays, and need not be looked through whenever garbage is collected, which nobody is served in.
+    gc.freeze()
     async with trio.open_nursery() as nursery:
         state.nursery = nursery
         nursery.start_soon(state.relay.run)
         for pool in state.pools.values():
             nursery.start_soon(pool.run)
         nursery.start_soon(_report_suppressed)
+        nursery.start_soon(keep_last_used, state.last_used, state.users_now)
         scope = trio.CancelScope()
         nursery.start_soon(_accept_all, state, accepting, scope)
         with trio.move_on_after(_FIRST_LINK):

@@ -1,11 +1,13 @@
-"""A connection's life up to its session, and what is noted of it afterwards.
+"""A connection's life up to its session (client_session.py), and after it.
 
-accept -> allowed? -> TLS handshake -> who is it? -> login where that isn't known -> session with its ruleset.
+accept -> a balancer's word and the allowlist (arrival.py) -> TLS handshake -> who is it? -> login where that isn't
+known -> session with its ruleset.
 Everything until the login is done shares one deadline, and nothing of it reaches upstream. Whoever is known without a
 byte may then stay silent.
 """
 
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,39 +16,48 @@ import trio
 
 from mcproxy.auth.principals import Principal
 from mcproxy.auth.token import claimed_name
-from mcproxy.observe.log import get_logger, log_bug
-from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
-from mcproxy.relay.poller import OVER_BUDGET
-from mcproxy.relay.secured import Connection, Secured, socket_of
-from mcproxy.relay.session import Session
+from mcproxy.observe.log import log_bug
+from mcproxy.observe.metrics import ConnectionRefusal
+from mcproxy.relay.secured import Secured, socket_of
 from mcproxy.server.access import unix_peer
+from mcproxy.server.basis import Basis, RulesCompared, objection
+from mcproxy.server.client_session import ClientSession
+from mcproxy.server.connection_notes import ConnectionNotes, explain
 from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused
 from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import close_gently, receive
 from mcproxy.server.tls import handshake
-from mcproxy.wire.binary import BinaryParser
-from mcproxy.wire.outcome import Refusal
-from mcproxy.wire.pipelining import one_at_a_time
-from mcproxy.wire.text import TextParser
-
-log = get_logger()
+from mcproxy.server.trust import trust_of
 
 
 class Client:
-    """One accepted connection. `address` is its canonical source address, None for a unix socket."""
+    """One accepted connection. `address` is its canonical source address, None for a unix socket.
+
+    `via` is the balancer that told the address; `arrived` the time by trio's clock from which the login's time counts.
+    """
 
     def __init__(
-        self, server: ServerState, listener: ListenerState, connection: socket.socket, address: str | None, place: Place
+        self,
+        server: ServerState,
+        listener: ListenerState,
+        connection: socket.socket,
+        address: str | None,
+        place: Place,
+        *,
+        via: str | None = None,
+        arrived: float | None = None,
     ) -> None:
         self._server = server
         self._listener = listener
-        self._connection: Connection = connection
         self._place = place
-        self._address = address
-        self._principal: Principal | None = None
-        self._secret: bytes | None = None
-        self._fields = {"listener": listener.name, "source": address or "unix"}
+        self._basis = Basis(listener.name, connection, address, via)
+        self._arrived = arrived
+        self._notes = ConnectionNotes(server, listener.name, address or "unix", via)
+        self._session: ClientSession | None = None
+        # Somebody who is known and has sent nothing yet.
+        self._silence: trio.CancelScope | None = None
+        server.clients.add(self)
 
     async def run(self) -> None:
         """From the accept to the session. Never raises for anything that the client does."""
@@ -54,45 +65,37 @@ class Client:
             await self._until_session(b"")
 
     async def _until_session(self, received: bytes) -> None:
-        settings = self._listener.settings
-        with self._deadline() as scope:
-            context, connection = self._listener.context, self._connection
-            if context is not None and not isinstance(connection, Secured):
-                self._connection = await handshake(connection, context)
+        basis, settings = self._basis, self._listener.settings
+        with self._deadline(self._arrived) as scope:
+            context = self._listener.context
+            if context is not None and not isinstance(basis.connection, Secured):
+                basis.connection = secured = await handshake(basis.connection, context)
+                basis.trust = trust_of(secured)
             if not received:
-                self._principal = self._server.generation.access.identify(settings, self._connection, self._address)
-            if self._principal is None:
-                self._note_stranger()
+                basis.principal = self._server.generation.access.identify(settings, basis.connection, basis.address)
+            if basis.principal is None:
+                self._notes.stranger(self._listener, basis.connection)
                 await self._log_in(received)
                 return
         if scope.cancelled_caught:
             self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
             return
-        principal = self._principal
-        if principal is not None:
-            self._count_login(principal.kind, LoginResult.SUCCESS)
-            log.info("logged_in", principal=str(principal), by=principal.kind, **self._fields)
+        if (principal := basis.principal) is not None:
+            basis.by = principal.kind
+            self._notes.known(principal)
             await self._wait_for_first_byte(principal)
-
-    def _note_stranger(self) -> None:
-        """Where somebody is known by his connection or not at all, say why he isn't, and who he says he is."""
-        methods = self._listener.settings.authentication
-        if "sasl" in methods or "token" in methods:
-            return
-        for method in methods:
-            presented = self._server.generation.access.presented(method, self._connection)
-            self._count_login(method, LoginResult.FAILURE)
-            log.warning("login_failed", by=method, reason=f"no grant names this {method}", **presented, **self._fields)
 
     async def _wait_for_first_byte(self, principal: Principal) -> None:
         self._place.logged_in()
         limit = self._server.generation.settings.limits.idle_timeout
-        with trio.move_on_after(limit) if limit else contextlib.nullcontext():
-            data = await receive(self._connection, LOGIN_READ)
-            if data:
-                await self._start_or_log_in(principal, data)
-                return
-        self._close()
+        data = b""
+        with trio.move_on_after(limit or math.inf) as self._silence:
+            data = await receive(self._basis.connection, LOGIN_READ)
+        self._silence = None
+        if data:
+            await self._start_or_log_in(principal, data)
+        else:
+            self._close()
 
     async def _start_or_log_in(self, principal: Principal, data: bytes) -> None:
         """Somebody known by his connection may still log in as a user with his first command, which replaces him.
@@ -103,13 +106,13 @@ class Client:
         if "token" in self._listener.settings.authentication and data[0] != BINARY:
             with self._deadline() as scope:
                 while (name := claimed_name(data)) is None:
-                    more = await receive(self._connection, LOGIN_READ)
+                    more = await receive(self._basis.connection, LOGIN_READ)
                     if not more:
                         self._close()
                         return
                     data += more
                 if self._server.authenticator.knows(name):
-                    self._principal = None
+                    self._forget()
                     if await self._may_log_in_again():
                         await self._log_in(data)
                     return
@@ -120,10 +123,12 @@ class Client:
 
     async def _log_in(self, received: bytes) -> None:
         """The login conversation, to its end one way or the other. Raises OSError."""
-        login = Login(self._server, self._listener, self._connection, self._throttle_source(), self._fields)
+        login = Login(self._server, self._listener, self._basis.connection, self._throttle_source(), self._notes.fields)
         match await login.converse(received):
             case Arrived() as arrived:
-                self._secret = arrived.secret
+                self._basis.principal = arrived.principal
+                self._basis.by = arrived.mechanism
+                self._basis.secret = arrived.secret
                 self._start_session(arrived.principal, arrived.leftover, arrived.binary, arrived.token)
             case Refused(reason, why):
                 await self._refuse(reason, why)
@@ -131,55 +136,65 @@ class Client:
                 self._close()
 
     def _throttle_source(self) -> str:
-        if self._address is not None:
-            return self._address
-        return f"unix:{unix_peer(self._connection).uid}"
+        if self._basis.address is not None:
+            return self._basis.address
+        return f"unix:{unix_peer(self._basis.connection).uid}"
 
     def _start_session(self, principal: Principal, data: bytes, binary: bool, token: bytes | None) -> None:
-        protocol = "binary" if binary else "text"
+        self._basis.protocol = protocol = "binary" if binary else "text"
         if protocol not in self._listener.settings.protocols:
             self._give_up(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
             return
-        server = self._server
-        generation = server.generation
+        # The files may have changed since the accept, or since the login was checked.
+        if (why := objection(self._basis, self._server.generation)) is not None:
+            self._give_up(ConnectionRefusal.LOGIN_FAILED, why)
+            return
         self._place.logged_in()
-        self._principal = principal
-        session = Session(server.relay, self._connection, server.pools[protocol], generation.session_limits, self)
-        settings = self._listener.settings
-        if binary:
-            listed = " ".join(self._listener.mechanisms).encode() if self._listener.mechanisms else None
-            parser: TextParser | BinaryParser = BinaryParser(generation.access.binary_rules(principal), session, listed)
-        else:
-            digest = settings.overlong_keys == "digest"
-            parser = TextParser(generation.access.text_rules(principal), session, token, digest_overlong_keys=digest)
-        server.sessions.add(session)
-        server.metrics.session_opened(self._listener.name)
-        session.start(one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser, data)
-        if server.draining:
-            session.drain()
-            server.relay.settle()
+        self._session = ClientSession(self._server, self._listener, self._basis, principal, self._notes)
+        self._session.start(self, data, token)
 
-    # What the session tells.
+    def reconsider(self, compared: RulesCompared) -> bool:
+        """Whether the connection ends now, since the files have changed. To be followed by the relay's `settle`.
 
-    def refused(self, session: Session, refusal: Refusal) -> None:
-        """A request was answered by the proxy itself."""
-        traffic = self._server.relay.traffic
-        traffic.refused[refusal.reason] += 1
-        if refusal.denied:
-            traffic.denied[refusal.denied] += 1
-        log.info(
-            "request_refused",
-            reason=refusal.reason,
-            principal=str(self._principal),
-            **({"class": refusal.denied} if refusal.denied else {}),
-            **self._fields,
-        )
+        Who is still to log in is left alone: whatever comes of it is held to the files as they are then.
+        """
+        session, silence = self._session, self._silence
+        if (session is None and silence is None) or (session is not None and session.is_of(compared.new.number)):
+            return False
+        try:
+            why = objection(self._basis, compared.new)
+        except OSError as error:
+            why = explain(error)
+        principal = self._basis.principal
+        if session is not None:
+            why = session.reconsider(compared, why)
+        elif why is not None and silence is not None:
+            silence.cancel()
+        if why is not None:
+            self._notes.ended_by_reload(why, principal)
+        return why is not None
 
-    def log_in_again(self, session: Session, connection: Connection, data: bytes) -> None:
-        """The client started another login: until it has succeeded, nobody is logged in."""
-        self._session_ended(session, "logs in again")
-        self._principal = None
+    def end(self, reason: str) -> None:
+        """Close at once whoever is logged in: nobody knows whether he may be."""
+        if self._session is not None:
+            self._session.close(reason)
+        elif self._silence is not None:
+            self._silence.cancel()
+
+    def logs_in_again(self, data: bytes) -> None:
+        """Until the login has succeeded, nobody is logged in."""
+        self._session = None
+        self._forget()
         self._server.start_soon(self._log_in_once_more, data)
+
+    def is_closed(self) -> None:
+        """The session is over, and so is its connection."""
+        self._release()
+
+    def lingers(self) -> None:
+        """The session is over, and the client is to see why."""
+        self._session = None
+        self._server.start_soon(self._see_off)
 
     async def _log_in_once_more(self, data: bytes) -> None:
         with self._closing_on_error():
@@ -195,29 +210,16 @@ class Client:
         self._give_up(ConnectionRefusal.TOO_MANY, "too many connections are logging in")
         return False
 
-    def closed(self, session: Session, reason: str) -> None:
-        """The session is over and its socket closed."""
-        self._session_ended(session, reason)
-        self._place.release()
-
-    def linger(self, session: Session, connection: Connection, reason: str) -> None:
-        """The session is over, and the client is to see why."""
-        self._server.closing += 1
-        self._session_ended(session, reason)
-        self._server.start_soon(self._see_off)
-
     async def _see_off(self) -> None:
         try:
             await self._close_gently()
         finally:
             self._server.closed_gently()
 
-    def _session_ended(self, session: Session, reason: str) -> None:
-        self._server.session_ended(session)
-        self._server.metrics.session_closed(self._listener.name)
-        if reason == OVER_BUDGET:
-            log.warning("session_closed", reason=reason, principal=str(self._principal), **self._fields)
-        log.debug("session_ended", why=reason, principal=str(self._principal), **self._fields)
+    def _forget(self) -> None:
+        """Nobody is logged in."""
+        self._basis.principal = self._basis.secret = self._basis.protocol = None
+        self._basis.by = ""
 
     @contextlib.contextmanager
     def _closing_on_error(self) -> Iterator[None]:
@@ -226,7 +228,7 @@ class Client:
             yield
         except OSError as error:
             # The client went away, or its handshake failed.
-            self._give_up(ConnectionRefusal.TLS if isinstance(error, ssl.SSLError) else None, _explain(error))
+            self._give_up(ConnectionRefusal.TLS if isinstance(error, ssl.SSLError) else None, explain(error))
         except Exception as error:
             log_bug(error)
             self._close()
@@ -235,49 +237,35 @@ class Client:
             raise
 
     @contextlib.contextmanager
-    def _deadline(self) -> Iterator[trio.CancelScope]:
+    def _deadline(self, since: float | None = None) -> Iterator[trio.CancelScope]:
         """The time for a handshake and a login; the relay doesn't wait in its own poll meanwhile."""
-        with (
-            self._server.relay.busy(),
-            trio.move_on_after(self._server.generation.settings.limits.login_timeout) as scope,
-        ):
+        begin = trio.current_time() if since is None else since
+        limit = self._server.generation.settings.limits.login_timeout
+        with self._server.relay.busy(), trio.move_on_at(begin + limit) as scope:
             yield scope
 
-    def _count_login(self, mechanism: str, result: LoginResult) -> None:
-        self._server.metrics.login(self._listener.name, mechanism, result)
-
     async def _refuse(self, reason: ConnectionRefusal, why: str) -> None:
-        self._note_refusal(reason, why)
+        self._notes.refusal(reason, why)
         await self._close_gently()
 
     def _give_up(self, reason: ConnectionRefusal | None, why: str) -> None:
         if reason is not None:
-            self._note_refusal(reason, why)
+            self._notes.refusal(reason, why)
         else:
-            log.debug("connection_lost", why=why, **self._fields)
+            self._notes.lost(why)
         self._close()
-
-    def _note_refusal(self, reason: ConnectionRefusal, why: str) -> None:
-        self._server.metrics.connection_refused(self._listener.name, reason)
-        log.warning("connection_refused", reason=why, **self._fields)
 
     async def _close_gently(self) -> None:
         try:
-            await close_gently(self._connection, until_end=not self._server.draining)
+            await close_gently(self._basis.connection, until_end=not self._server.draining)
         finally:
             self._close()
 
     def _close(self) -> None:
-        socket_of(self._connection).close()
+        socket_of(self._basis.connection).close()
+        self._release()
+
+    def _release(self) -> None:
+        self._session = None
+        self._server.clients.discard(self)
         self._place.release()
-
-
-def _explain(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS handshake failed: client certificate: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or "connection closed"
-        if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
-            reason = "the client does not speak TLS"
-        return f"TLS handshake failed: {reason}".replace("_", " ")
-    return error.strerror or type(error).__name__

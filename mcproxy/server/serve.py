@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from mcproxy.auth.throttle import Throttle
-from mcproxy.auth.users import Users, parse_users
+from mcproxy.config.material import Material
 from mcproxy.config.schema import Settings
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.together import WorkerCollector, WorkerCount
@@ -18,42 +18,53 @@ from mcproxy.server import sockets
 from mcproxy.server.admin import start_admin
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
-from mcproxy.server.authenticator import THREADS
 from mcproxy.server.build import build
 from mcproxy.server.clients import Accepting, log_readiness, serve_clients
-from mcproxy.server.generation import make_generation
+from mcproxy.server.hashing import THREADS
+from mcproxy.server.reload import Loaded, Reloader
+from mcproxy.server.state import Generation
+from mcproxy.server.swap import swap
 
 log = get_logger()
 Addresses = dict[str, list[str]]
 ReadyCallback = Callable[[Addresses], None]
 
 
-def run_server(settings: Settings, *, ready: ReadyCallback | None = None) -> int:
+def run_server(loaded: Loaded, late_signals: "LateSignals", *, ready: ReadyCallback | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Raises BindError for an address it cannot listen on.
 
     `ready` is called once everything listens, with the addresses by listener name, "admin" and "health" among them.
     """
     raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
-        listening = _listen(settings, stack)
-        trio.run(_serve, settings, listening, ready, LateSignals())
+        listening = _listen(loaded.material.settings, stack)
+        trio.run(_serve, loaded, listening, ready, late_signals)
+    late_signals.ignore()
     return 0
 
 
 class LateSignals:
-    """What SIGTERM and SIGINT do before the server waits for them, and after.
+    """What SIGTERM, SIGINT and SIGHUP do before the server waits for them, and after.
 
-    Before, they end the program. After, they change nothing: a second SIGTERM just before the end would otherwise turn
-    an orderly stop into a death by a signal.
+    Before, the first two end the program, and SIGHUP is remembered: `reload` says so. After, they change nothing: a
+    second SIGTERM just before the end would otherwise turn an orderly stop into a death by a signal.
     """
 
     def __init__(self) -> None:
         self.stopped = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        self.reload = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self)
 
+    def ignore(self) -> None:
+        """At the very end, when Python gives back the signals that it handles, so that they would kill."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
     def __call__(self, number: int, frame: object) -> None:
-        if not self.stopped:
+        if number == signal.SIGHUP:
+            self.reload = True
+        elif not self.stopped:
             raise SystemExit(0)
 
 
@@ -80,15 +91,24 @@ def _listen(settings: Settings, stack: contextlib.ExitStack) -> dict[str, list[s
 
 
 async def _serve(
-    settings: Settings,
+    loaded: Loaded,
     listening: dict[str, list[socket.socket]],
     ready: ReadyCallback | None,
     late_signals: LateSignals,
 ) -> None:
-    limits = settings.limits
-    users = Users({}) if settings.users_file is None else parse_users(settings.users_file.read_text("utf-8"))
-    admission = Admission(limits.connections, limits.connections_per_address, limits.login_connections)
-    state = build(make_generation(1, settings, users), admission, LocalAttempts(Throttle()), threads=THREADS)
+    settings = loaded.material.settings
+    admission = Admission.of(settings.limits)
+    state = build(loaded.generation, admission, LocalAttempts(Throttle()), threads=THREADS)
+
+    async def use(material: Material, generation: Generation) -> dict[str, object]:
+        admission.change_limits(generation.settings.limits)
+        # Not by half, should the proxy be told to stop just now.
+        with trio.CancelScope(shield=True):
+            ended = await swap(state, generation)
+        return {"connections_ended": ended}
+
+    reloader = Reloader(loaded, use)
+    state.metrics.registry.register(reloader.results)
     state.metrics.registry.register(WorkerCollector(WorkerCount))
     addresses = {name: [sockets.describe(sock) for sock in socks] for name, socks in listening.items()}
     accepting = [Accepting(name, sock) for name in settings.listeners for sock in listening[name]]
@@ -113,12 +133,15 @@ async def _serve(
                 stack.enter_context(state.relay.giving_way_to(sock))
             start_admin(nursery, listening, metrics=metrics, ready=not_ready, busy=state.relay.busy)
             log_addresses(addresses)
+            nursery.start_soon(reloader.run)
+            if late_signals.reload:
+                reloader.ask()
             await serve_clients(
                 state,
                 accepting,
                 started=started,
                 readiness=log_readiness,
-                wait_for_stop=partial(wait_for_stop, signals),
+                wait_for_stop=partial(wait_for_stop, signals, reloader),
             )
             late_signals.stopped = True
             nursery.cancel_scope.cancel()
@@ -132,11 +155,12 @@ def log_addresses(addresses: Addresses) -> None:
             log.info("listening", listener=name, address=address)
 
 
-async def wait_for_stop(signals: AsyncIterator[int]) -> None:
-    """Returns at SIGTERM or SIGINT."""
+async def wait_for_stop(signals: AsyncIterator[int], reloader: Reloader) -> None:
+    """Returns at SIGTERM or SIGINT, from when on nothing is reloaded."""
     async for number in signals:
         if number == signal.SIGHUP:
-            log.warning("reload_ignored", reason="this version cannot reload; restart it to change its configuration")
+            reloader.ask()
         else:
+            reloader.stop()
             log.info("stopping", signal=signal.Signals(number).name)
             return

@@ -5,9 +5,14 @@ the same two: mcproxy/workers.
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Final, Protocol
 
+from mcproxy.auth.preparation import NAME_LIMIT
+from mcproxy.auth.throttle import Standing
 from mcproxy.observe.metrics import ConnectionRefusal
+
+NAME_LENGTH: Final = NAME_LIMIT
+"""Characters of a name that is tried: no user has a longer one, so what is beyond says nothing."""
 
 
 class Undecided(Exception):
@@ -22,6 +27,12 @@ class Place(Protocol):
 
     async def logs_in_again(self) -> bool:
         """It counts as not logged in again; False if there are too many of these, or nobody to ask."""
+
+    async def comes_from(self, address: str) -> ConnectionRefusal | None:
+        """A balancer said whose connection it is: it counts against the caps of that address too, or why it can't.
+
+        For a place without an address. Never waits for others: the place is held all along. Raises Undecided.
+        """
 
     def release(self) -> None:
         """The connection is gone."""
@@ -47,6 +58,10 @@ class Attempt(Protocol):
     def wait(self) -> float | None:
         """How long to wait before the check."""
 
+    @property
+    def standing(self) -> Standing:
+        """Who goes first where checks have to queue."""
+
     async def failed(self) -> None:
         """It was wrong, and is counted before anybody is told. Raises Undecided."""
 
@@ -57,5 +72,8 @@ class Attempt(Protocol):
 class Attempts(Protocol):
     """Who may try a password, and when."""
 
-    def attempt(self, source: str, patience: float) -> AbstractAsyncContextManager[Attempt]:
-        """Waits for the source's turn, which ends with the context. `patience`: seconds. Raises Undecided."""
+    def attempt(self, source: str, username: str, patience: float) -> AbstractAsyncContextManager[Attempt]:
+        """Waits for a turn, which ends with the context. `patience`: seconds. Raises Undecided.
+
+        `source` is an address, or `unix:<uid>`; `username` is what the client claims, NAME_LENGTH characters at most.
+        """

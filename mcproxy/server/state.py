@@ -1,13 +1,16 @@
 """What all connections of one server share."""
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
 from mcproxy.auth.users import Users
 from mcproxy.config.schema import Listener, Settings
+from mcproxy.files.last_used import LastUsed
 from mcproxy.observe.metrics import Metrics
 from mcproxy.policy.allowlist import Allowlist
 from mcproxy.relay.interfaces import SessionLimits
@@ -17,17 +20,31 @@ from mcproxy.relay.session import Session
 from mcproxy.server.access import Access
 from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.shared import Entrance
+from mcproxy.server.trust import TrustMaterial
+
+if TYPE_CHECKING:
+    from mcproxy.server.connection import Client
 
 
 @dataclass(frozen=True)
 class ListenerState:
-    """One listener of the configuration, made ready. `mechanisms` are for SASL, empty where that is not offered."""
+    """One listener of the configuration, made ready. `mechanisms` are for SASL, empty where that is not offered.
+
+    `channel_binding`: tls-server-end-point of the certificate that `context` serves (RFC 5929); None without TLS, and
+    where the certificate has none. `trust` is what client certificates are held to, `expiries` when which of the TLS
+    files expires (config/expiry.py). `balancers` are the addresses whose
+    PROXY header must come and is believed.
+    """
 
     name: str
     settings: Listener
     allowlist: Allowlist
     context: ssl.SSLContext | None
     mechanisms: tuple[str, ...]
+    channel_binding: bytes | None
+    trust: TrustMaterial | None
+    expiries: Mapping[str, float]
+    balancers: Allowlist = field(default_factory=lambda: Allowlist(()))
 
 
 @dataclass(frozen=True)
@@ -41,11 +58,22 @@ class Generation:
     listeners: dict[str, ListenerState]
     session_limits: SessionLimits
 
+    @property
+    def expiries(self) -> list[tuple[str, str, float]]:
+        """Listener, key of its TLS settings and Unix time in seconds, for the metric."""
+        return [(name, key, time) for name, state in self.listeners.items() for key, time in state.expiries.items()]
+
+    @property
+    def protocols(self) -> set[str]:
+        """Those that any listener takes."""
+        return {protocol for listener in self.settings.listeners.values() for protocol in listener.protocols}
+
 
 @dataclass
 class ServerState:
     """`nursery` is where connections run. `closing` connections of ended sessions still deliver their last replies.
-    `last_session_ended` is set while draining, when no session and none of these is left.
+    `last_session_ended` is set while draining, when no session and none of these is left. `clients` are all
+    connections from their accept to their end.
     """
 
     generation: Generation
@@ -54,11 +82,24 @@ class ServerState:
     authenticator: Authenticator
     entrance: Entrance
     metrics: Metrics
+    last_used: LastUsed
+    make_pool: Callable[[str], Pool]
     sessions: set[Session] = field(default_factory=set)
+    clients: set["Client"] = field(default_factory=set)
     draining: bool = False
     closing: int = 0
     last_session_ended: trio.Event = field(default_factory=trio.Event)
     nursery: trio.Nursery | None = None
+
+    def users_now(self) -> tuple[Path | None, Users]:
+        """The users file and who is in it."""
+        return self.generation.settings.users_file, self.generation.users
+
+    def serve_protocols(self) -> None:
+        """Open links for protocols of this generation that no earlier one had."""
+        for protocol in sorted(self.generation.protocols - self.pools.keys()):
+            self.pools[protocol] = self.make_pool(protocol)
+            self.start_soon(self.pools[protocol].run)
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run something beside everything else."""

@@ -5,6 +5,7 @@ import secrets
 from typing import Final
 
 _KEY: Final = secrets.token_bytes(32)
+STORED: Final = b"STORED\r\n"
 
 
 class SentToken:
@@ -13,6 +14,19 @@ class SentToken:
     def __init__(self, token: bytes) -> None:
         self.length = len(token)
         self._digest = _digest(token)
+
+    def reply_to(self, tokens: list[bytes]) -> bytes | None:
+        """The answer to a command that brings it again; None if these words announce no data block of its length.
+
+        Quiet flags don't count, as they don't at the login.
+        """
+        if tokens[0] == b"set" and len(tokens) in (5, 6):
+            announced, reply = tokens[4], STORED
+        elif tokens[0] == b"ms" and len(tokens) > 2:
+            announced, reply = tokens[2], b"HD\r\n"
+        else:
+            return None
+        return reply if announced == b"%d" % self.length else None
 
     def is_in(self, data: bytes, start: int, end: int) -> bool:
         """Whether these bytes are the token."""

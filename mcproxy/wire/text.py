@@ -9,20 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from mcproxy.wire import grammar, meta, text_refusals
+from mcproxy.wire import grammar, meta, text_refusals, text_sasl
 from mcproxy.wire.error_lines import ERROR
 from mcproxy.wire.multiget import CutRetrieval
-from mcproxy.wire.outcome import Pending, Refusal
+from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.overlong import shorten
 from mcproxy.wire.parser import Parser
 from mcproxy.wire.requests import LineRequest, Request, Sink
 from mcproxy.wire.retrieval import Get, Retrieval
-from mcproxy.wire.sent_token import SentToken
+from mcproxy.wire.sent_token import STORED, SentToken
 from mcproxy.wire.spelling import has_plain_key, normalize
 from mcproxy.wire.text_refusals import BAD_CHUNK, LINE_END, LINE_TOO_LONG
 from mcproxy.wire.text_rules import RETRIEVAL, Form, TextRules
 
-STORED: Final = b"STORED\r\n"
 # Longer than any verb and exptime before the keys of a retrieval.
 _RETRIEVAL_PREFIX: Final = 64
 
@@ -31,11 +30,18 @@ class TextParser(Parser):
     """Cuts one client's bytes into frames.
 
     `token` is what the client logged in with; a client that sends it again is answered STORED, and nothing is stored.
+    `mechanisms` is what `sasl mech` lists; None where no SASL login is offered.
     `digest_overlong_keys`: keys that are too long for memcached go up under a name that isn't (wire.overlong).
     """
 
     def __init__(
-        self, rules: TextRules, sink: Sink, token: bytes | None = None, *, digest_overlong_keys: bool = False
+        self,
+        rules: TextRules,
+        sink: Sink,
+        token: bytes | None = None,
+        mechanisms: bytes | None = None,
+        *,
+        digest_overlong_keys: bool = False,
     ) -> None:
         super().__init__()
         self._rules = rules
@@ -43,6 +49,7 @@ class TextParser(Parser):
         self._forms = rules.forms
         self._sink = sink
         self._token = None if token is None else SentToken(token)
+        self._mechanisms = mechanisms
         self._cut: CutRetrieval
         # A swallowed data block must end its line, or the client and the proxy disagree about where frames begin.
         self._after_block = False
@@ -57,7 +64,7 @@ class TextParser(Parser):
         """Whether the next call goes on with the frame before: more pieces of it, or the end of a swallowed block."""
         return self.cutting or self._after_block
 
-    def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
+    def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending | LogInAgain:
         """The frame at `position`. `room` is how many more answers may be in flight."""
         if room <= 0:
             return Pending.NO_ROOM
@@ -124,6 +131,10 @@ class TextParser(Parser):
             return meta.debug(self._sink, name, third is not None, self._rules, own_name)
         if verb != b"ms":
             return meta.request(self._sink, verb, name, third, self._rules, own_name)
+        if self._token is not None:
+            again = self._token_again([verb, name, third], data)
+            if again is not None:
+                return again
         length = int(third)
         request = meta.storage(self._sink, name, length, match[group + 4], self._rules, own_name)
         if isinstance(request, Refusal):
@@ -178,7 +189,7 @@ class TextParser(Parser):
         self.cutting = not self._cut.finished
         return piece
 
-    def _unusual(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending:
+    def _unusual(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending | LogInAgain:
         """A frame that isn't spelled as it should be, isn't whole, or isn't allowed."""
         newline = data.find(b"\n", position)
         verb = data[position : position + 5].split(b" ")[0]
@@ -219,9 +230,12 @@ class TextParser(Parser):
         again = self._token_again(tokens, data)
         if again is not None:
             return again
-        refusal = text_refusals.refuse(tokens, self._rules)
-        self._after_block = refusal.swallow is not None
-        return refusal
+        if tokens[0] == b"sasl":
+            outcome = text_sasl.answer(tokens, self._mechanisms)
+        else:
+            outcome = text_refusals.refuse(tokens, self._rules)
+        self._after_block = isinstance(outcome, Refusal) and outcome.swallow is not None
+        return outcome
 
     def _is_long(self, tokens: list[bytes], line: bytes) -> bool:
         return (
@@ -249,7 +263,8 @@ class TextParser(Parser):
     def _token_again(self, tokens: list[bytes], data: bytes) -> Refusal | Pending | None:
         """A login token that is sent again need not be a command that this client may use, or even a valid one."""
         token = self._token
-        if token is None or tokens[0] != b"set" or len(tokens) not in (5, 6) or tokens[4] != b"%d" % token.length:
+        reply = None if token is None else token.reply_to(tokens)
+        if token is None or reply is None:
             return None
         end = self.end + token.length + 2
         if not self._has(data, end):
@@ -257,7 +272,7 @@ class TextParser(Parser):
         if not token.is_in(data, self.end, end - 2) or not data.startswith(b"\r\n", end - 2):
             return None
         self.end = end
-        return Refusal(STORED)
+        return Refusal(reply)
 
     def _end_of_block(self, data: bytes, position: int) -> Refusal | Pending:
         if not self._has(data, position + 2):

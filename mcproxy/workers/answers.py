@@ -1,5 +1,6 @@
 """The parent's side of one worker's questions. What the worker holds is given back when it ends, however it ends."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import trio
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.server.admission import Admission, CountedPlace
 from mcproxy.server.attempts import LocalAttempt, LocalAttempts
+from mcproxy.server.shared import NAME_LENGTH
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.questions import WAIT
 
@@ -42,6 +44,7 @@ class Answers:
             "enter": self._enter,
             "logged_in": self._logged_in,
             "logs_in_again": self._logs_in_again,
+            "comes_from": self._comes_from,
             "attempt": self._attempt,
             "failed": self._failed,
             "succeeded": self._succeeded,
@@ -109,18 +112,28 @@ class Answers:
         place = self._places.get(handle)
         self._channel.send(number, place is not None and place.waits_again())
 
-    def _attempt(self, number: int, source: str, patience: float) -> None:
-        if not isinstance(source, str) or not isinstance(patience, int | float):
+    def _comes_from(self, number: int, handle: int, address: str) -> None:
+        if not isinstance(address, str):
             raise TypeError
-        self._nursery.start_soon(self._attempt_later, number, source, patience, self._wait(number))
+        place = self._places.get(handle)
+        self._channel.send(number, ConnectionRefusal.UNDECIDED if place is None else place.comes_from_now(address))
 
-    async def _attempt_later(self, number: int, source: str, patience: float, scope: trio.CancelScope) -> None:
+    def _attempt(self, number: int, source: str, username: str, patience: float) -> None:
+        if not isinstance(source, str) or not isinstance(username, str) or len(username) > NAME_LENGTH:
+            raise TypeError
+        if not isinstance(patience, int | float) or not math.isfinite(patience):
+            raise TypeError
+        self._nursery.start_soon(self._attempt_later, number, source, username, patience, self._wait(number))
+
+    async def _attempt_later(
+        self, number: int, source: str, username: str, patience: float, scope: trio.CancelScope
+    ) -> None:
         """Holds the turn until it is given back, or its login's time is over: the worker may hang."""
         deadline = trio.current_time() + patience + _OVERTIME
         with scope:
-            async with self._attempts.attempt(source, patience) as attempt:
+            async with self._attempts.attempt(source, username, patience) as attempt:
                 self._trying[number] = attempt
-                self._channel.send(number, attempt.wait)
+                self._channel.send(number, (attempt.wait, attempt.standing))
                 await trio.sleep_until(deadline)
                 # Nobody knows what came of it. A guess must not be free.
                 attempt.failed_now()

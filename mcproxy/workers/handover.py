@@ -1,8 +1,8 @@
 """What the parent read and checked, handed to every worker as it is: files may have changed when one is restarted.
 
-It goes by a file in memory (memfd_create(2)) whose descriptor the workers inherit: it holds verifiers and private keys,
-which have no business in an argument, in the environment or on a disk. OpenSSL takes certificates and keys by file name
-alone, so a worker puts them into files of the same kind and names those.
+A new worker gets it by a file in memory (memfd_create(2)) whose descriptor it inherits: it holds verifiers and private
+keys, which have no business in an argument, in the environment or on a disk. One that serves already gets the same by
+the control socket, in pieces.
 """
 
 from __future__ import annotations
@@ -10,94 +10,81 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 from mcproxy import __version__
-from mcproxy.auth.users import Users, parse_users
-from mcproxy.config.load import loads
-from mcproxy.config.schema import ListenerTls, Settings
+from mcproxy.config.load import Reading
+from mcproxy.config.material import File, Material
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-_TLS_FILES = ("certificate", "key", "client_ca")
 
 
 class OtherVersion(Exception):
     """The program was replaced since the parent was started."""
 
 
-@dataclass(frozen=True)
-class Handover:
-    """The text of the configuration and of the users file, and the TLS files (PEM) by path, as latin-1."""
-
-    path: str
-    configuration: str
-    users: str
-    workers: int
-    files: dict[str, str] = field(default_factory=dict)
-    version: str = __version__
-
-    @classmethod
-    def of(cls, settings: Settings, configuration: str, path: Path) -> Handover:
-        """Reads what the settings name. Raises OSError."""
-        users = "" if settings.users_file is None else settings.users_file.read_text("utf-8")
-        files = {
-            str(name): name.read_bytes().decode("latin-1")
-            for listener in settings.listeners.values()
-            if listener.tls is not None
-            for name in _tls_files(listener.tls).values()
+def pack(number: int, material: Material) -> bytes:
+    """A generation's number and material, in ASCII."""
+    files = {str(path): [file.mode, _text(file.content)] for path, file in material.files.items()}
+    return json.dumps(
+        {
+            "version": __version__,
+            "number": number,
+            "path": str(material.path),
+            "configuration": material.text,
+            "files": files,
+            "stand_in_key": None if material.stand_in_key is None else _text(material.stand_in_key),
+            "workers": material.settings.workers,
         }
-        return cls(str(path), configuration, users, settings.workers, files)
-
-    def write(self) -> int:
-        """The descriptor of a file in memory, which nobody can change any more."""
-        descriptor = _memory_file(json.dumps(asdict(self)).encode())
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
-        return descriptor
-
-    @classmethod
-    def read(cls, descriptor: int) -> Handover:
-        """Reads it from its beginning: all workers share one position in the file, so that isn't used.
-
-        Raises OtherVersion.
-        """
-        given = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
-        if given["version"] != __version__:
-            raise OtherVersion(f"mcproxy {given['version']} runs and {__version__} is installed: restart mcproxy")
-        return cls(**given)
-
-    def parsed_users(self) -> Users:
-        """The users, of whom there may be none."""
-        return parse_users(self.users)
-
-    def settings(self) -> Settings:
-        """A worker's settings: TLS files in memory, and its part of the memory that all may use."""
-        settings = loads(self.configuration, Path(self.path), check_machine=False)
-        listeners = {
-            name: listener
-            if listener.tls is None
-            else listener.model_copy(update={"tls": self._in_memory(listener.tls)})
-            for name, listener in settings.listeners.items()
-        }
-        part = settings.limits.total_buffer // self.workers
-        limits = settings.limits.model_copy(update={"total_buffer": part})
-        return settings.model_copy(update={"listeners": listeners, "limits": limits})
-
-    def _in_memory(self, tls: ListenerTls) -> ListenerTls:
-        names = {
-            key: Path(f"/proc/self/fd/{_memory_file(self.files[str(name)].encode('latin-1'))}")
-            for key, name in _tls_files(tls).items()
-        }
-        return tls.model_copy(update=names)
+    ).encode()
 
 
-def _tls_files(tls: ListenerTls) -> dict[str, Path]:
-    return {key: name for key in _TLS_FILES if (name := getattr(tls, key)) is not None}
+def unpack(packed: bytes) -> tuple[int, Material]:
+    """What was packed. It was checked by the parent, so nothing but its own shape is looked at. Raises OtherVersion."""
+    given: dict[str, Any] = json.loads(packed)
+    if given["version"] != __version__:
+        raise OtherVersion(f"mcproxy {given['version']} runs and {__version__} is installed: restart mcproxy")
+    files = {Path(path): File(b64decode(content), mode) for path, (mode, content) in given["files"].items()}
+    key = None if given["stand_in_key"] is None else b64decode(given["stand_in_key"])
+    path = Path(given["path"])
+    material = Reading(given["configuration"], path, files=files, stand_in_key=lambda _: key).material()
+    # `auto` is the parent's to decide.
+    return given["number"], material.with_workers(given["workers"])
 
 
-def _memory_file(content: bytes) -> int:
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()
+
+
+def write(packed: bytes) -> int:
+    """The descriptor of a file in memory that holds this, which nobody can change any more."""
     descriptor = os.memfd_create("mcproxy", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     written = 0
-    while written < len(content):
-        written += os.write(descriptor, content[written:])
+    while written < len(packed):
+        written += os.write(descriptor, packed[written:])
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return descriptor
+
+
+def read(descriptor: int) -> bytes:
+    """What `write` was given. From its beginning: all workers share one position in the file, so that isn't used."""
+    size = os.fstat(descriptor).st_size
+    content = b""
+    while len(content) < size:
+        content += os.pread(descriptor, size - len(content), len(content))
+    return content
+
+
+class Current:
+    """What workers are to serve, as the parent loaded it last."""
+
+    def __init__(self, number: int, material: Material) -> None:
+        self.number = number
+        self.packed = pack(number, material)
+        self.descriptor = write(self.packed)
+
+    def close(self) -> None:
+        """Nobody is handed this any more."""
+        os.close(self.descriptor)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -16,15 +17,25 @@ from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.workers.answers import Answers
 from mcproxy.workers.channel import Channel
+from mcproxy.workers.handover import Current
 
 ANSWER_TIME = 1.0
 """Seconds that a worker has for a report that is asked for."""
+PIECE = 256 * 1024
+"""Bytes of a generation's material that are sent at once."""
 _LAST_WORDS = 1.0
 
 ENDED = "exit status 0"
 """How a worker ends that was told to."""
 Inherited = list[tuple[str, socket.socket, bool]]
 """Listening sockets: the listener's name, the socket, whether other workers have the same."""
+
+
+class Serves(NamedTuple):
+    """Which generation a worker serves, and how many connections it has ended for that."""
+
+    generation: int
+    ended: int = 0
 
 
 class WorkerProcess:
@@ -36,7 +47,7 @@ class WorkerProcess:
     def __init__(
         self,
         number: int,
-        handover: int,
+        current: Current,
         listening: Inherited,
         is_ahead: Callable[["WorkerProcess"], bool],
         report: Callable[[Families], None],
@@ -46,6 +57,11 @@ class WorkerProcess:
         self.answers: Answers | None = None
         self.started = trio.Event()
         self.reported_at = trio.current_time()
+        self.serves = Serves(current.number)
+        self._sent = current.number
+        self._current = current
+        self._renewed = trio.Event()
+        self._ended = False
         self._is_ahead = is_ahead
         self._report = report
         self._asked = 0
@@ -56,9 +72,9 @@ class WorkerProcess:
             inherited = [sock.fileno() for _, sock, _ in listening]
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - no word of it is anybody's input
-                    _command(number, theirs.fileno(), handover),
+                    _command(number, theirs.fileno(), current.descriptor),
                     stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), handover, *inherited],
+                    pass_fds=[theirs.fileno(), current.descriptor, *inherited],
                     env=_environment(),
                     # What a terminal sends to the foreground is for the parent, which tells its workers.
                     process_group=0,
@@ -87,10 +103,13 @@ class WorkerProcess:
                 self.answers = Answers(self._channel, nursery, admission, attempts, lambda: self._is_ahead(self))
                 listened = trio.Event()
                 nursery.start_soon(self._channel.send_forever)
+                nursery.start_soon(self._hand_over)
                 nursery.start_soon(self._listen, self.answers, listened)
                 await trio.lowlevel.wait_readable(end)
                 with trio.move_on_after(_LAST_WORDS):
                     await listened.wait()
+                self._ended = True
+                self._answer()
                 self.answers.release_all()
                 nursery.cancel_scope.cancel()
         finally:
@@ -110,6 +129,29 @@ class WorkerProcess:
                 await self._next_answer.wait()
         return self._answered >= mine
 
+    def renew(self, current: Current) -> None:
+        """Have it serve this from now on; `serves` tells when it does."""
+        self._current = current
+        self._renewed.set()
+
+    async def has_renewed(self, number: int) -> None:
+        """Returns once it serves this generation or a later one, or has ended."""
+        while self.serves.generation < number and not self._ended:
+            await self._next_answer.wait()
+
+    async def _hand_over(self) -> None:
+        """Send what is current, whenever that is newer than what was sent. What was overtaken meanwhile is left out."""
+        while True:
+            await self._renewed.wait()
+            self._renewed = trio.Event()
+            number, packed = self._current.number, self._current.packed
+            if number > self._sent:
+                for start in range(0, len(packed), PIECE):
+                    end = start + PIECE
+                    self._channel.send(0, "material", packed[start:end].decode("ascii"), end >= len(packed))
+                    await self._channel.all_sent()
+                self._sent = number
+
     def stop(self) -> None:
         """Tell it to answer what was asked, and end."""
         self._channel.send(0, "stop")
@@ -125,6 +167,9 @@ class WorkerProcess:
                 number, what, *arguments = frame
                 if what == "report":
                     self._take_report(*arguments)
+                elif what == "serves":
+                    self.serves = Serves(*arguments)
+                    self._answer()
                 elif what == "started":
                     self.started.set()
                 elif not answers.take(number, what, *arguments):
@@ -141,8 +186,11 @@ class WorkerProcess:
         self.reported_at = trio.current_time()
         if asked > self._answered:
             self._answered = asked
-            self._next_answer.set()
-            self._next_answer = trio.Event()
+            self._answer()
+
+    def _answer(self) -> None:
+        self._next_answer.set()
+        self._next_answer = trio.Event()
 
 
 def _command(number: int, control: int, handover: int) -> list[str]:

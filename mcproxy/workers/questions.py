@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 
+from mcproxy.auth.throttle import Standing
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.server.shared import Undecided
 from mcproxy.workers.channel import Channel
@@ -86,6 +87,11 @@ class RemotePlace:
                 return False
         return self._held
 
+    async def comes_from(self, address: str) -> ConnectionRefusal | None:
+        """As Place.comes_from of server/shared.py."""
+        refusal = (await self._questions.ask("comes_from", self._number, address))[1]
+        return None if refusal is None else ConnectionRefusal(refusal)
+
     def release(self) -> None:
         """The connection is gone."""
         if self._held:
@@ -115,10 +121,11 @@ class RemoteEntrance:
 class RemoteAttempt:
     """A turn that the parent gave."""
 
-    __slots__ = ("_number", "_questions", "wait")
+    __slots__ = ("_number", "_questions", "standing", "wait")
 
-    def __init__(self, questions: Questions, number: int, wait: float | None) -> None:
+    def __init__(self, questions: Questions, number: int, wait: float | None, standing: Standing) -> None:
         self.wait = wait
+        self.standing = standing
         self._questions = questions
         self._number = number
 
@@ -138,10 +145,10 @@ class RemoteAttempts:
         self._questions = questions
 
     @asynccontextmanager
-    async def attempt(self, source: str, patience: float) -> AsyncIterator[RemoteAttempt]:
+    async def attempt(self, source: str, username: str, patience: float) -> AsyncIterator[RemoteAttempt]:
         """As Attempts.attempt of server/shared.py."""
-        number, wait = await self._questions.ask("attempt", source, patience)
+        number, (wait, standing) = await self._questions.ask("attempt", source, username, patience)
         try:
-            yield RemoteAttempt(self._questions, number, wait)
+            yield RemoteAttempt(self._questions, number, wait, Standing(standing))
         finally:
             self._questions.tell("release", number)

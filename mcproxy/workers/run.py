@@ -1,10 +1,8 @@
 """`mcproxy run` with several workers: what the parent opens, and what it serves itself, its admin port."""
 
 import contextlib
-import os
 import signal
 import socket
-from pathlib import Path
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -17,8 +15,8 @@ from mcproxy.observe.metrics import ready_gauge
 from mcproxy.observe.together import WorkerCollector, families_of
 from mcproxy.server import sockets
 from mcproxy.server.admin import start_admin
+from mcproxy.server.reload import Loaded
 from mcproxy.server.serve import LateSignals, log_addresses, raise_descriptor_limit
-from mcproxy.workers.handover import Handover
 from mcproxy.workers.process import Inherited
 from mcproxy.workers.supervisor import Supervisor
 
@@ -27,22 +25,21 @@ _OWN = 0
 """The parent's number among the processes whose metrics are put together."""
 
 
-def run_workers(settings: Settings, configuration: str, path: Path) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. `configuration` is the text that the settings are of.
+def run_workers(loaded: Loaded, late_signals: LateSignals) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
 
     Raises BindError for an address that can't be listened on, and OSError.
     """
     raise_descriptor_limit()
-    late_signals = LateSignals()
+    settings = loaded.material.settings
     with contextlib.ExitStack() as stack:
         listening = _listen(settings, stack)
         admin = sockets.listen_admin(settings.admin, stack)
         # They stay open here too: what waits in a worker's queue when it ends is the next one's.
-        handover = Handover.of(settings, configuration, path).write()
-        stack.callback(os.close, handover)
-        supervisor = Supervisor(settings, handover, listening)
+        supervisor = Supervisor(loaded, listening)
         log_addresses(_described(listening[0]) | {name: [sockets.describe(sock)] for name, sock in admin.items()})
         trio.run(_serve, supervisor, admin, late_signals)
+    late_signals.ignore()
     log.info("stopped")
     return supervisor.status
 
@@ -77,6 +74,7 @@ async def _serve(supervisor: Supervisor, admin: dict[str, socket.socket], late_s
     ProcessCollector(registry=own)
     registry.register(together)
     registry.register(WorkerCollector(watch.count))
+    registry.register(supervisor.reloader.results)
     ready_gauge(registry, lambda: watch.not_ready() is None)
 
     async def metrics(accept: str) -> tuple[bytes, str]:
@@ -102,6 +100,8 @@ async def _serve(supervisor: Supervisor, admin: dict[str, socket.socket], late_s
                 healthy=healthy,
                 busy=contextlib.nullcontext,
             )
+            if late_signals.reload:
+                supervisor.reloader.ask()
             await supervisor.run(signals)
             late_signals.stopped = True
             nursery.cancel_scope.cancel()

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 import trio
 
 from mcproxy.auth.throttle import Throttle
-from mcproxy.config.schema import Settings
+from mcproxy.config.material import Material
 from mcproxy.observe.log import get_logger, report_suppressed
 from mcproxy.observe.together import Together
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
+from mcproxy.server.reload import Loaded, Reloader
 from mcproxy.server.serve import wait_for_stop
+from mcproxy.server.state import Generation
+from mcproxy.workers.handover import Current
 from mcproxy.workers.process import ENDED, Inherited, WorkerProcess
 from mcproxy.workers.watch import Watch
 
@@ -26,20 +29,25 @@ GRACE = 5.0
 SAME_SIGNAL = 0.5
 """Seconds within which a second signal is the same one: timeout(1) and some supervisors send it twice."""
 
+RENEWAL = 5.0
+"""Seconds that workers have for a new generation before the parent goes on. Who hangs gets it once it doesn't."""
+
 log = get_logger()
 
 
 class Supervisor:
-    """Keeps one worker for each element of `listening` running. `handover` is the descriptor that all are given."""
+    """Keeps one worker for each element of `listening` running. `loaded` is what they serve at first."""
 
-    def __init__(self, settings: Settings, handover: int, listening: list[Inherited]) -> None:
-        limits = settings.limits
+    def __init__(self, loaded: Loaded, listening: list[Inherited]) -> None:
+        limits = loaded.material.settings.limits
         self.status = 0
-        self._handover = handover
+        self.reloader = Reloader(loaded, self._renew)
+        self._current = Current(loaded.generation.number, loaded.material)
         self._listening = listening
         self._drain_timeout = limits.drain_timeout
-        self._admission = Admission(limits.connections, limits.connections_per_address, limits.login_connections)
+        self._admission = Admission.of(limits)
         self._attempts = LocalAttempts(Throttle())
+        self._processes: set[WorkerProcess] = set()
         self._incarnations = itertools.count(1)
         self._stop = trio.Event()
         self._killed = False
@@ -49,6 +57,7 @@ class Supervisor:
     async def run(self, signals: AsyncIterator[int]) -> None:
         """Returns when told to stop and all workers have ended."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.reloader.run)
             nursery.start_soon(self._heed, signals)
             nursery.start_soon(self._report_suppressed)
             nursery.start_soon(self.watch.report)
@@ -82,25 +91,45 @@ class Supervisor:
         try:
             worker = WorkerProcess(
                 number,
-                self._handover,
+                self._current,
                 listening,
                 self.watch.is_ahead,
                 lambda families: self.together.update(incarnation, families),
             )
         except OSError as error:
             return f"could not be started: {error.strerror}"
+        self._processes.add(worker)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.watch.see_start, worker)
                 reason = await worker.run(self._admission, self._attempts)
                 nursery.cancel_scope.cancel()
         finally:
+            self._processes.discard(worker)
             self.watch.see_end(worker)
             self.together.ended(incarnation)
         return reason
 
+    async def _renew(self, material: Material, generation: Generation) -> dict[str, object]:
+        """Have all workers serve this, and those that start from now on. Returns when they do, or are late."""
+        limits = generation.settings.limits
+        self._drain_timeout = limits.drain_timeout
+        self._admission.change_limits(limits)
+        old, self._current = self._current, Current(generation.number, material)
+        old.close()
+        workers = list(self._processes)
+        for worker in workers:
+            worker.renew(self._current)
+        with trio.move_on_after(RENEWAL):
+            for worker in workers:
+                await worker.has_renewed(generation.number)
+        late = [worker for worker in workers if worker.serves.generation < generation.number]
+        ended = sum(worker.serves.ended for worker in workers if worker not in late)
+        named = ", ".join(str(number) for number in sorted(worker.number for worker in late))
+        return {"connections_ended": ended, **({"late_workers": named} if late else {})}
+
     async def _heed(self, signals: AsyncIterator[int]) -> None:
-        await wait_for_stop(signals)
+        await wait_for_stop(signals, self.reloader)
         self._stop.set()
         for worker in self.watch.running():
             worker.stop()

@@ -3,22 +3,27 @@ whatever is limited, and that it tells its parent its metrics instead of serving
 """
 
 import ctypes
+import math
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import trio
 
+from mcproxy.config.material import Material
 from mcproxy.config.schema import Settings
 from mcproxy.observe import log
 from mcproxy.observe.together import families_of
 from mcproxy.server.build import build
 from mcproxy.server.clients import Accepting, serve_clients
-from mcproxy.server.generation import make_generation
-from mcproxy.server.state import ServerState
+from mcproxy.server.generation import generation_of
+from mcproxy.server.loading import in_thread
+from mcproxy.server.state import Generation, ServerState
+from mcproxy.server.swap import swap
 from mcproxy.workers.channel import Channel
-from mcproxy.workers.handover import Handover, OtherVersion
+from mcproxy.workers.handover import OtherVersion, read, unpack
 from mcproxy.workers.questions import Questions, RemoteAttempts, RemoteEntrance
 
 THREADS = 1
@@ -36,13 +41,12 @@ def run_worker(number: int, control: int, handover: int) -> int:
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     log.configure(worker=number)
-    worker = _Worker(Channel(socket.socket(fileno=control)))
+    worker = _Worker(number, Channel(socket.socket(fileno=control)))
     try:
-        given = Handover.read(handover)
+        generation, material = unpack(read(handover))
         os.close(handover)
-        settings = given.settings()
-        log.configure(settings.logging.level, settings.logging.format, worker=number)
-        trio.run(worker.run, settings, given)
+        worker.configure_log(material.settings)
+        trio.run(worker.run, generation, material)
     except OtherVersion as error:
         log.get_logger().error("worker_not_started", reason=str(error))
         return 1
@@ -53,25 +57,36 @@ def run_worker(number: int, control: int, handover: int) -> int:
 
 
 class _Worker:
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, number: int, channel: Channel) -> None:
         self.orphaned = False
+        self._number = number
+        # What came of a new generation's material, and whole ones to be served.
+        self._pieces: list[str] = []
+        self._renewals, self._to_renew = trio.open_memory_channel[bytes](math.inf)
         self._channel = channel
         self._questions = Questions(channel)
         self._stop = trio.Event()
 
-    async def run(self, settings: Settings, given: Handover) -> None:
+    def configure_log(self, settings: Settings) -> None:
+        """As the configuration says."""
+        log.configure(settings.logging.level, settings.logging.format, worker=self._number)
+
+    async def run(self, number: int, material: Material) -> None:
         """Raises OSError for TLS files that OpenSSL doesn't take."""
         first = await self._channel.receive()
         if first is None:
             return
         entrance, attempts = RemoteEntrance(self._questions), RemoteAttempts(self._questions)
-        state = build(make_generation(1, settings, given.parsed_users()), entrance, attempts, threads=THREADS)
+        workers = material.settings.workers
+        state = build(generation_of(number, material), entrance, attempts, threads=THREADS, processes=workers)
+        del material
         accepting = [Accepting(name, socket.socket(fileno=descriptor), shared) for name, descriptor, shared in first[2]]
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._channel.send_forever)
                 nursery.start_soon(self._listen, state, nursery)
                 nursery.start_soon(self._heed, signals)
+                nursery.start_soon(self._renew_forever, state)
                 nursery.start_soon(self._report_forever, state)
                 await serve_clients(
                     state,
@@ -100,11 +115,29 @@ class _Worker:
                 self._questions.answered(number, what)
             elif what == "report":
                 self._report(state, *arguments)
+            elif what == "material":
+                self._take_piece(*arguments)
             elif what == "stop":
                 self._stop.set()
         self.orphaned = True
         log.get_logger().error("parent_gone")
         nursery.cancel_scope.cancel()
+
+    def _take_piece(self, piece: str, is_last: bool) -> None:
+        self._pieces.append(piece)
+        if is_last:
+            self._renewals.send_nowait("".join(self._pieces).encode("ascii"))
+            self._pieces.clear()
+
+    async def _renew_forever(self, state: ServerState) -> None:
+        """Serve what the parent sends, in its order. It was checked, so whatever fails here is a bug: this process ends
+        then, and the next begins with what is current."""
+        async for packed in self._to_renew:
+            generation = await in_thread(partial(_generation, packed))
+            if generation.settings.logging != state.generation.settings.logging:
+                self.configure_log(generation.settings)
+            ended = await swap(state, generation)
+            self._channel.send(0, "serves", generation.number, ended)
 
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         """A worker that is told to stop by itself drains, and its parent starts another."""
@@ -121,3 +154,7 @@ class _Worker:
     def _report(self, state: ServerState, asked: int = 0) -> None:
         """`asked` is the number that the parent gave, if it did."""
         self._channel.send(0, "report", asked, state.not_ready(), families_of(state.metrics.registry))
+
+
+def _generation(packed: bytes) -> Generation:
+    return generation_of(*unpack(packed))

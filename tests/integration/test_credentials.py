@@ -107,3 +107,34 @@ def test_no_password_and_no_unknown_name_in_the_log(proxy: Proxy) -> None:
     for secret in (*PASSWORDS.values(), "Wr0ng-passw0rd", name):
         assert secret not in log
     assert '"unknown"' in log
+
+
+def guess(proxy: Proxy, user: str, source: str) -> None:
+    """One wrong password, told or refused."""
+    with proxy.connect(source=source) as connection:
+        connection.send(token(user, "wrong"))
+        assert connection.line() == FAILURE, str(connection)
+
+
+def seconds_to_log_in(proxy: Proxy, user: str, source: str) -> float:
+    started = time.monotonic()
+    proxy.logged_in(user, source=source)
+    return time.monotonic() - started
+
+
+def test_guesses_of_a_neighbour_do_not_slow_who_was_here_before(proxy: Proxy) -> None:
+    source = new_source()
+    seconds_to_log_in(proxy, "sammy", source)
+    for _ in range(6):  # from the fifth on the address has to wait for a slot
+        guess(proxy, "reader", source)
+    assert seconds_to_log_in(proxy, "sammy", source) < 0.5
+
+
+def test_guesses_from_everywhere_do_not_slow_an_owner_at_a_new_address(proxy: Proxy) -> None:
+    guessers = [new_source() for _ in range(24)]
+    for source in guessers:
+        guess(proxy, "watcher", source)
+    started = time.monotonic()
+    guess(proxy, "watcher", guessers[0])
+    assert time.monotonic() - started > 0.5 or proxy.log_contains("login_failed", reason="too many failed logins")
+    assert seconds_to_log_in(proxy, "watcher", new_source()) < 0.5

@@ -123,6 +123,10 @@ class Proxy:
             if record.get("event") == event and all(record.get(name) == value for name, value in fields.items())
         ]
 
+    def records(self) -> list[dict[str, Any]]:
+        """The log's records so far."""
+        return list(self._records)
+
     def log_contains(self, event: str, **fields: Any) -> bool:
         return bool(self.events(event, **fields))
 

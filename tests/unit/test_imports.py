@@ -18,6 +18,7 @@ FORBIDDEN = {
     "wire": {"auth", "policy", "relay", "server", "config", "observe", "cli", "demo", "workers"},
     "auth": {"wire", "policy", "relay", "server", "config", "observe", "cli", "demo"},
     "policy": {"wire", "auth", "relay", "server", "config", "observe", "cli", "demo"},
+    "files": {"wire", "policy", "relay", "server", "config", "observe", "cli", "demo", "workers"},
     "relay": {"auth", "policy", "server", "config", "observe", "cli", "demo"},
     "observe": {"server", "cli", "demo"},
     "config": {"wire", "relay", "server", "observe", "cli", "demo"},

@@ -7,12 +7,41 @@ connection) are checked each time.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from mcproxy.auth.conversation import Conversation
-from mcproxy.auth.steps import Attempt, Close, LoggedIn, Reply
+from mcproxy.auth.offer import Channel, Offer
+from mcproxy.auth.principals import Principal
+from mcproxy.auth.steps import Attempt, Close, LoggedIn, Proof, Reply
+from mcproxy.auth.verifiers import Verifier, make_verifier, mock_verifier
 
 USERS = {"sammy": "secret", "josé": "contraseña", "spaces": "two words"}
 """Who gets in, and with what, unless a test says otherwise."""
+
+SALTS = {mechanism: b"salt of " + mechanism.encode() for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1")}
+SERVER_NONCE = "fixed-by-the-test"
+
+
+def offer(
+    *names: str,
+    clear: bool = True,
+    binding: bytes | None = None,
+    certificate: Principal | None = None,
+    nonce: str = SERVER_NONCE,
+) -> Offer:
+    return Offer(names or ("PLAIN",), Channel(clear, binding, certificate), lookup, make_nonce=lambda: nonce)
+
+
+def lookup(name: str, mechanism: str) -> list[Verifier]:
+    """The verifiers of USERS, made once; who isn't one of them gets a stand-in."""
+    if name not in USERS:
+        return [mock_verifier(name, b"key", mechanism, 4096)]
+    return [_verifier(USERS[name], mechanism)]
+
+
+@cache
+def _verifier(password: str, mechanism: str) -> Verifier:
+    return make_verifier(password, 4096, SALTS[mechanism], mechanism)
 
 
 @dataclass
@@ -22,6 +51,7 @@ class Outcome:
     replies: list[bytes] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     attempts: list[tuple[str, str, str]] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
     end: LoggedIn | Close | None = None
 
     @property
@@ -73,9 +103,13 @@ def _converse(conversation: Conversation, pieces: list[bytes], users: dict[str, 
                     outcome.attempts.append((step.username, step.password, step.mechanism))
                     assert conversation.next() is None, "went on without an answer"
                     conversation.answer(users.get(step.username) == step.password)
+                case Proof():
+                    outcome.proofs.append(step)
+                    assert conversation.next() is None, "went on without an answer"
+                    conversation.answer(step.secret is not None)
                 case LoggedIn():
                     behind = step.leftover + b"".join(pieces[position + 1 :])
-                    outcome.end = LoggedIn(step.principal, behind, step.token)
+                    outcome.end = LoggedIn(step.principal, step.mechanism, behind, step.token)
                 case Close():
                     outcome.end = step
         if outcome.end is not None:

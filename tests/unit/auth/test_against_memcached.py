@@ -9,6 +9,8 @@ from tests.support.conversation import Connection, shown
 from tests.support.memcached import Memcached
 from tests.support.packets import AUTH, GET, LIST_MECHS, NOOP, QUIT, SET, STEP, packet
 
+from .holding import offer
+
 USERS = {"sammy": "secret", "josé": "contraseña"}
 
 
@@ -70,7 +72,7 @@ def ours(conversation, sent):
     ids=shown,
 )
 def test_text(token_memcached, sent):
-    expected, closes = ours(TextLogin(), sent)
+    expected, closes = ours(TextLogin(offer("PLAIN")), sent)
     assert expected
     assert not closes
     with Connection(token_memcached.connect()) as connection:
@@ -100,7 +102,7 @@ def test_text(token_memcached, sent):
     ids=lambda sent: f"{sent[1]:02x}-{len(sent)}",
 )
 def test_binary(sasl_memcached, sent):
-    expected, closes = ours(BinaryLogin(["PLAIN"]), sent)
+    expected, closes = ours(BinaryLogin(offer("PLAIN")), sent)
     with Connection(sasl_memcached.connect()) as connection:
         connection.send(sent)
         assert connection.receive(len(expected)) == expected

@@ -7,13 +7,14 @@ import pytest
 from puresasl.client import SASLClient
 
 from mcproxy.auth.login_binary import BinaryLogin
-from mcproxy.auth.mechanisms import Challenge, Failure, Plain, Success
+from mcproxy.auth.mechanisms import Challenge
+from mcproxy.auth.offer import Channel, Offer
 from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Close
 from tests.support import packets
 from tests.support.packets import AUTH, LIST_MECHS, NOOP, STEP, packet
 
-from .holding import hold
+from .holding import hold, lookup, offer
 
 OPAQUE = 0xDEADBEEF
 DONE = (0, b"Authenticated")
@@ -24,7 +25,7 @@ GOOD = b"\0sammy\0secret"
 
 
 def begin():
-    return BinaryLogin(["PLAIN"])
+    return BinaryLogin(offer("PLAIN"))
 
 
 def auth(message=GOOD, name=b"PLAIN", **more):
@@ -59,6 +60,7 @@ def test_a_login_is_answered_and_what_follows_is_left_over():
     assert outcome.logged_in.principal == Principal("user", "sammy")
     assert outcome.logged_in.leftover == packet(NOOP) + b"\x80"
     assert outcome.logged_in.token is None
+    assert outcome.logged_in.mechanism == "PLAIN"
 
 
 def test_the_message_of_a_client_library():
@@ -98,7 +100,7 @@ def test_a_wrong_password_leaves_it_open():
 )
 @pytest.mark.parametrize("allowed", [1, 3])
 def test_one_failure_too_many_closes(frames, allowed):
-    outcome = hold(lambda: BinaryLogin(["PLAIN"], failures=allowed), frames * (allowed + 1) + auth())
+    outcome = hold(lambda: BinaryLogin(offer("PLAIN"), failures=allowed), frames * (allowed + 1) + auth())
     assert [shape for shape in shapes(outcome) if shape[0] != 0x21] == [FAILURE] * allowed
     assert outcome.end == Close("too many failed logins")
 
@@ -208,7 +210,7 @@ def test_what_is_not_of_the_protocol_closes_without_a_word(first, before):
 
 @pytest.mark.parametrize("frame", [LIST, auth(), auth(b""), step(), packet(NOOP, opaque=OPAQUE)])
 def test_without_mechanisms_everything_is_refused(frame):
-    outcome = hold(lambda: BinaryLogin([]), frame)
+    outcome = hold(lambda: BinaryLogin(Offer([], Channel(True), lookup)), frame)
     assert shapes(outcome) == [FAILURE]
     assert outcome.closed
 
@@ -218,56 +220,6 @@ def test_frames_before_login_are_bounded(frame):
     outcome = hold(begin, frame * 320)
     assert outcome.end == Close("too many frames before login")
     assert 7168 < len(outcome.sent) <= 8192
-
-
-def test_a_mechanism_that_does_not_exist_is_not_offered():
-    with pytest.raises(ValueError, match="GSSAPI"):
-        BinaryLogin(["PLAIN", "GSSAPI"])
-
-
-class Longer:
-    """A mechanism of three messages, as SCRAM is: first, proof, and an empty one for the end."""
-
-    def __init__(self):
-        self.seen = []
-
-    def start(self, response):
-        return self.step(response or b"")
-
-    def step(self, response):
-        self.seen.append(response)
-        if self.seen == [b"first"]:
-            return Challenge(b"salt")
-        if self.seen == [b"first", b"proof"]:
-            return Challenge(b"v=signature")
-        if self.seen == [b"first", b"proof", b""]:
-            return Success(Principal("certificate", "web"))
-        return Failure("a message out of place")
-
-
-def begin_longer():
-    return BinaryLogin(["LONGER", "PLAIN"], registry={"LONGER": Longer, "PLAIN": Plain})
-
-
-def test_other_mechanisms_need_no_change_here():
-    outcome = hold(
-        begin_longer, LIST + auth(b"first", b"LONGER") + step(b"proof", b"longer") + step(b"", b"LONGER") + b"rest"
-    )
-    assert shapes(outcome) == [(0, b"LONGER PLAIN"), (0x21, b"salt"), (0x21, b"v=signature"), DONE]
-    assert str(outcome.logged_in.principal) == "certificate:web"
-    assert outcome.logged_in.leftover == b"rest"
-
-
-def test_a_mechanism_that_fails_counts_and_is_over():
-    outcome = hold(begin_longer, auth(b"first", b"LONGER") + step(b"wrong", b"LONGER") + step(b"", b"LONGER"))
-    assert shapes(outcome) == [(0x21, b"salt"), FAILURE, FAILURE]
-    assert outcome.refusals == ["a message out of place", "a step of no exchange"]
-
-
-def test_an_exchange_is_not_carried_into_another():
-    outcome = hold(begin_longer, auth(b"first", b"LONGER") + auth(b"first", b"LONGER") + step(b"proof", b"LONGER"))
-    assert shapes(outcome) == [(0x21, b"salt"), (0x21, b"salt"), (0x21, b"v=signature")]
-    assert shapes(hold(begin_longer, auth(b"first", b"LONGER") + step(GOOD, b"PLAIN"))) == [(0x21, b"salt"), FAILURE]
 
 
 def test_the_steps_hide_what_they_carry():

@@ -2,17 +2,24 @@
 
 import pytest
 
-from mcproxy.auth.login_text import TextLogin
+from mcproxy.auth.login_text import TextLogin as Login
+from mcproxy.auth.offer import Channel, Offer
 from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Close
 from tests.support.conversation import shown
 
-from .holding import hold
+from .holding import hold, lookup
+
+NO_SASL = Offer([], Channel(True), lookup)
 
 STORED = b"STORED\r\n"
 UNAUTHENTICATED = b"CLIENT_ERROR unauthenticated\r\n"
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
 BAD_TOKEN = b"CLIENT_ERROR bad authentication token format\r\n"
+
+
+def TextLogin(**more):
+    return Login(NO_SASL, **more)
 
 
 def login(body=b"sammy secret", line=b"set auth 0 0 %d\r\n"):
@@ -125,8 +132,6 @@ def test_any_other_line_is_refused_once_and_the_login_still_works(line):
         b"prepend k 0 0 %d noreply",
         b"cas k 0 0 %d 7",
         b"cas k 0 0 %d 7 noreply",
-        b"ms k %d",
-        b"ms k %d T0 q",
         b"set k 0 0 %d noreply 1",
         b"set k 0 0 %d 1",
         b"add " + b"k" * 300 + b" 0 0 %d",

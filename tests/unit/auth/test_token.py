@@ -29,17 +29,50 @@ def test_malformed_tokens(body):
 
 
 @pytest.mark.parametrize(
-    ("line", "login"),
+    ("line", "length"),
     [
-        (b"set x 0 0 12", True),
-        (b"set _ auth never 12", True),
-        (b"set x 0 0 12 noreply", True),
-        (b"set x 0 0 12 nonsense", False),
-        (b"set x 0 0 12 noreply more", False),
-        (b"set x 0 0", False),
-        (b"add x 0 0 12", False),
-        (b"", False),
+        (b"set x 0 0 12", b"12"),
+        (b"set _ auth never 12", b"12"),
+        (b"set x 0 0 12 noreply", b"12"),
+        (b"set x 0 0 many", b"many"),
+        (b"set x 0 0 12 nonsense", None),
+        (b"set x 0 0 12 noreply more", None),
+        (b"set x 0 0", None),
+        (b"add x 0 0 12", None),
+        (b"ms _ 12", b"12"),
+        (b"ms _ 12 q O1 anything else", b"12"),
+        (b"ms _", None),
+        (b"mg _ 12", None),
+        (b"", None),
     ],
 )
-def test_the_line_of_a_token(line, login):
-    assert token.is_login_line(line.split()) is login
+def test_the_line_of_a_token(line, length):
+    assert token.length_word(line.split()) == length
+
+
+@pytest.mark.parametrize("line", [b"set x 0 0 12", b"set  _ y z 12 noreply", b"ms _ 12", b"ms k 12 q T5"])
+def test_whom_the_first_bytes_would_log_in(line):
+    whole = line + b"\r\nsammy secret\r\n"
+    enough = len(line) + 2 + len(b"sammy secret")
+    for received in range(1, len(whole)):
+        assert token.claimed_name(whole[:received]) == (None if received < enough else "sammy")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"get a\r\n",
+        b"get",
+        b"mg",
+        b"mset",
+        b"sasl auth PLAIN 12\r\n",
+        b"ms a\r\n",
+        b"ms a S5\r\n",
+        b"ms a 1025\r\n" + b"x" * 2000,
+        b"set a 0 0 5\r\nhello\r\n",
+        b"set a 0 0 " + b"1" * 5000 + b"\r\n",
+        b"ms " + b"x" * 2050,
+    ],
+)
+def test_first_bytes_that_are_no_token_login(data):
+    assert token.claimed_name(data) == ""

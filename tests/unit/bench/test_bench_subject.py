@@ -10,8 +10,7 @@ def test_users_who_log_in_are_among_all_users() -> None:
     users = parse_users(users_file(Setup(users=5, logins=2), ["bench first", "bench1 second"]))
     assert len(users) == 5
     for name, password in (("bench", "first"), ("bench1", "second")):
-        verifier = users.password_verifier(name)
-        assert verifier is not None
+        (verifier,) = users.password_verifiers(name)
         assert verifier.matches(password)
 
 

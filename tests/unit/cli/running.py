@@ -9,6 +9,10 @@ from typing import Any
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MCPROXY_CONFIG"}
 
 
+FEW = "4096"
+"""Iterations: the fewest allowed; what is tested is not how long hashing takes."""
+
+
 def mcproxy(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `mcproxy ARGUMENTS` to its end, without a terminal."""
     options.setdefault("input", "")

@@ -1,44 +1,15 @@
-import io
 import os
-import pty
-import signal
 import stat
-import subprocess
-import sys
 import threading
 
 import pytest
 
-from mcproxy.auth.users import parse_users
-from mcproxy.cli import users_file
+from mcproxy.auth.users import format_line, parse_users
+from mcproxy.auth.verifiers import make_verifier
 from mcproxy.cli.main import main
-from mcproxy.cli.users_file import with_line, without_user
+from mcproxy.cli.user.file import change, with_lines, with_user
 
-from .running import ENVIRONMENT, mcproxy
-
-FEW = "4096"
-"""Iterations: the fewest allowed; what is tested is not how long hashing takes."""
-
-
-@pytest.fixture
-def users(tmp_path):
-    return tmp_path / "users"
-
-
-@pytest.fixture
-def user(users, capsys, monkeypatch):
-    """`user("add", "sammy", password="secret")` -> exit status, standard output, standard error."""
-
-    def run(action, *arguments, password=None):
-        content = b"" if password is None else password if isinstance(password, bytes) else password.encode()
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-        options = ["--password-stdin"] if password is not None else []
-        options += ["--iterations", FEW] if action in ("add", "passwd") and "--iterations" not in arguments else []
-        status = main(["user", action, *arguments, "--users-file", str(users), *options])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+from .running import FEW, mcproxy
 
 
 def mode(path):
@@ -46,8 +17,8 @@ def mode(path):
 
 
 def matches(users, name, password):
-    verifier = parse_users(users.read_text()).password_verifier(name)
-    return verifier is not None and verifier.matches(password)
+    (verifier,) = parse_users(users.read_text()).password_verifiers(name)
+    return verifier.matches(password)
 
 
 def test_add_makes_a_file_that_only_its_owner_reads(user, users):
@@ -59,13 +30,15 @@ def test_add_makes_a_file_that_only_its_owner_reads(user, users):
     assert mode(users) == 0o600
     assert matches(users, "sammy", "correct horse")
     assert "horse" not in users.read_text()
-    assert list(users.parent.iterdir()) == [users]
+    assert sorted(users.parent.iterdir()) == [users, users.with_name("users.key")]
+    assert mode(users.with_name("users.key")) == 0o600
 
 
 def test_the_default_is_32768_iterations(users):
     done = mcproxy("user", "add", "sammy", "--users-file", users, "--password-stdin", input="secret\n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert mcproxy("user", "list", "--users-file", users).stdout == "sammy  SCRAM-SHA-256  32768\n"
+    listed = mcproxy("user", "list", "--users-file", users).stdout
+    assert listed.split("\n")[1].split() == ["sammy", "SCRAM-SHA-256", "32768", "only", "unknown"]
 
 
 def test_passwd_changes_one_line_and_keeps_all_others(user, users):
@@ -93,20 +66,15 @@ def test_remove_takes_one_user(user, users):
 
 
 def test_remove_takes_every_line_of_the_user():
-    text = "\ufeffsam:1\n# sam:2\r\nolga:3\r\nsam:4\r\n"
-    assert without_user(text, "sam") == "# sam:2\r\nolga:3\r\n"
-    assert without_user(text, "sam", "sam:5") == "sam:5\n# sam:2\r\nolga:3\r\n"
+    line = format_line("sam", make_verifier("x", 4096))
+    text = f"\ufeff{line}\n# sam:2\r\nolga:3\r\n{line}\r\n"
+    assert with_user(text, "sam", []) == "# sam:2\r\nolga:3\r\n"
+    assert with_user(text, "sam", ["sam:5", "sam:6"]) == "sam:5\nsam:6\n# sam:2\r\nolga:3\r\n"
 
 
 @pytest.mark.parametrize(("text", "result"), [("", "l\n"), ("a\n", "a\nl\n"), ("a", "a\nl\n"), ("# c", "# c\nl\n")])
 def test_a_line_more(text, result):
-    assert with_line(text, "l") == result
-
-
-def test_list(user, users):
-    user("add", "sammy", password="x")
-    user("add", "jo", "--iterations", "5000", password="x")
-    assert user("list") == (0, "sammy  SCRAM-SHA-256  4096\njo     SCRAM-SHA-256  5000\n", "")
+    assert with_lines(text, ["l"]) == result
 
 
 def test_list_without_a_file(user, users):
@@ -256,11 +224,11 @@ def test_a_failure_while_writing_leaves_the_old_file(user, users, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(users_file.os, "fsync", full)
+    monkeypatch.setattr("mcproxy.files.whole.os.fsync", full)
     status, _, errors = user("add", "olga", password="x")
     assert (status, errors) == (1, f"mcproxy: {users} can't be written: No space left on device\n")
     assert users.read_bytes() == before
-    assert list(users.parent.iterdir()) == [users]
+    assert sorted(users.parent.iterdir()) == [users, users.with_name("users.key")]
 
 
 def test_edits_at_once_all_count(users):
@@ -268,7 +236,7 @@ def test_edits_at_once_all_count(users):
     names = [f"user{number}" for number in range(24)]
 
     def add(name):
-        users_file.change(users, lambda text, _: with_line(text, template.replace("NAME", name)))
+        change(users, lambda text, _: with_lines(text, [template.replace("NAME", name)]))
 
     template = mcproxy("user", "add", "NAME", "--users-file", users, "--password-stdin", input="x")
     template = users.read_text().strip()
@@ -285,64 +253,3 @@ def test_the_users_file_of_the_configuration(installation, capsys):
     arguments = ["--config", str(installation.config)]
     assert main(["user", "add", "sammy", "--generate", "--iterations", FEW, *arguments]) == 0
     assert parse_users(installation.users.read_text()).names() == ["sammy"]
-
-
-def test_without_a_terminal_nobody_is_asked(users):
-    done = mcproxy("user", "add", "sammy", "--users-file", users, input="secret\n")
-    assert done.returncode == 2
-    assert done.stderr == "mcproxy: no terminal to ask for a password; use --password-stdin or --generate\n"
-    assert not users.exists()
-
-
-def at_a_terminal(users, *answers):
-    """Type answers, each after its prompt (None: SIGINT instead); exit status and all that the terminal showed."""
-    master, terminal = pty.openpty()
-    command = [sys.executable, "-m", "mcproxy", "user", "add", "sammy", "--iterations", FEW, "--users-file", users]
-    # A session of its own: getpass finds no other terminal than this one.
-    process = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, env=ENVIRONMENT, start_new_session=True
-    )
-    os.close(terminal)
-    shown = b""
-    prompts = [b"Password for sammy: ", b"Once more: "]
-    answers = list(answers)
-    try:
-        while chunk := os.read(master, 1024):
-            shown += chunk
-            if prompts and answers and shown.endswith(prompts[0]):
-                prompts.pop(0)
-                answer = answers.pop(0)
-                process.send_signal(signal.SIGINT) if answer is None else os.write(master, answer)
-    except OSError:  # EIO: the other end is closed
-        pass
-    finally:
-        os.close(master)
-    return process.wait(timeout=60), shown.decode()
-
-
-def test_a_password_typed_twice_and_never_shown(users):
-    status, shown = at_a_terminal(users, b"hunter2\n", b"hunter2\n")
-    assert (status, "hunter2" in shown) == (0, False)
-    assert matches(users, "sammy", "hunter2")
-
-
-@pytest.mark.parametrize(
-    ("answers", "message"),
-    [
-        ((b"one\n", b"two\n"), "the two passwords differ; nothing was changed"),
-        ((b"\n",), "the password is empty; nothing was changed"),
-        ((b"\x04",), "no password was typed; nothing was changed"),
-    ],
-)
-def test_a_password_that_was_not_typed_right(users, answers, message):
-    status, shown = at_a_terminal(users, *answers)
-    assert status == 1
-    assert f"mcproxy: {message}" in shown
-    assert "Traceback" not in shown
-    assert not users.exists()
-
-
-def test_an_interrupt_at_the_prompt(users):
-    status, shown = at_a_terminal(users, None)
-    assert (status, shown) == (130, "Password for sammy: ")
-    assert not users.exists()

@@ -9,8 +9,10 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from mcproxy.config.changes import LISTENER_NEEDS_RESTART, NEEDS_RESTART
 from mcproxy.config.explain import known_keys
 from mcproxy.config.load import loads
+from mcproxy.config.problems import dotted
 from mcproxy.config.schema import Grant, Listener, NotYet, Role, Settings
 
 ROOT = Path(__file__).parents[3]
@@ -96,7 +98,7 @@ def test_the_full_example_shows_every_key_with_its_default():
     """Where a value differs from the default on purpose, its comment or docs/configuration.md says what that is."""
     data = yaml.safe_load((ROOT / "config" / "mcproxy.example.yaml").read_text())
     shown = set(data) | {f"limits.{key}" for key in data["limits"]}
-    for section in ("upstream", "admin", "logging"):
+    for section in ("upstream", "saslauthd", "admin", "logging"):
         shown |= {f"{section}.{key}" for key in data[section]}
     for listener in data["listeners"].values():
         shown |= {f"listeners.NAME.{key}" for key in listener}
@@ -109,3 +111,12 @@ def test_the_full_example_shows_every_key_with_its_default():
     assert available - shown == {"grants[].peer.uid", "grants[].peer.gid"}
     for key, value in data["limits"].items():
         assert parsed(FIELDS[f"limits.{key}"], str(value)) == FIELDS[f"limits.{key}"].default
+
+
+def test_what_needs_a_restart_is_told():
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    section = text.partition("\n## Reload\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^- `([^`]+)`", section, re.MULTILINE))
+    needed = {dotted(place) for place in NEEDS_RESTART}
+    assert told == needed | {f"listeners.NAME.{key}" for key in LISTENER_NEEDS_RESTART} | {"listeners"}
+    assert told <= set(FIELDS)

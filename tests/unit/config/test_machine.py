@@ -178,7 +178,15 @@ BREAKAGES: dict[str, tuple[Callable[[Place], object], list[str]]] = {
     ),
     "a revocation list": (
         lambda place: place.authority.write_text(place.authority.read_text() + REVOCATIONS),
-        ["tls.client_ca: ca.crt holds a revocation list; those are not available in this version"],
+        ["tls.client_ca: ca.crt holds a revocation list; put that into a file of its own, and name it as crl"],
+    ),
+    "a revocation list that is none": (
+        lambda place: place.settings["listeners"]["tls"]["tls"].update(crl=str(place.authority)),
+        ["tls.crl: ca.crt holds no revocation list: it holds CERTIFICATE"],
+    ),
+    "no file of revocation lists": (
+        lambda place: place.settings["listeners"]["tls"]["tls"].update(crl="/nowhere/ca.crl"),
+        ["tls.crl: there is no file /nowhere/ca.crl"],
     ),
     "a directory for a key": (
         lambda place: place.key.unlink() or place.key.mkdir(),

@@ -18,7 +18,10 @@ REFUSED = {
         [(f"{LOCAL}.bind", ["127.0.0.1:1", "0.0.0.0:2", "[::]:3"]), (f"{LOCAL}.plaintext_passwords", True)],
         ["listeners.local.bind[1]: 0.0.0.0:2 is not", "listeners.local.bind[2]: [::]:3 is not"],
     ),
-    "passwords in clear text": (OPEN, ["listeners.private.authentication: sasl would send passwords"]),
+    "passwords in clear text": (
+        [*OPEN, (f"{PRIVATE}.mechanisms", ["SCRAM-SHA-256", "PLAIN"])],
+        ["listeners.private.mechanisms: PLAIN would send passwords"],
+    ),
     "tokens in clear text": (
         [*OPEN, (f"{PRIVATE}.authentication", ["address", "token"])],
         ["listeners.private.authentication: token would send passwords"],
@@ -30,6 +33,10 @@ REFUSED = {
     "allow on a unix socket": (
         [(f"{SIDECAR}.allow", ["127.0.0.1"])],
         ["listeners.sidecar.allow: a unix socket has no source addresses"],
+    ),
+    "balancers before a unix socket": (
+        [(f"{SIDECAR}.proxy_protocol", ["127.0.0.1"])],
+        ["listeners.sidecar.proxy_protocol: is for TCP"],
     ),
     "unix and TCP mixed": (
         [(f"{LOCAL}.bind", ["127.0.0.1:1", "unix:/x"])],
@@ -64,13 +71,25 @@ REFUSED = {
         [(f"{PRIVATE}.authentication", ["certificate"])],
         ["listeners.private.authentication: certificate needs tls.client_ca"],
     ),
+    "a revocation list without an authority": (
+        [(f"{PRIVATE}.tls.crl", "ca.crl")],
+        ["listeners.private.tls.crl: needs client_ca"],
+    ),
     "client_certificate without an authority": (
         [(f"{PRIVATE}.tls.client_certificate", "required")],
         ["listeners.private.tls.client_certificate: needs client_ca"],
     ),
-    "sasl without binary": (
-        [(f"{LOCAL}.protocols", ["text"])],
-        ["listeners.local.authentication: sasl needs the binary protocol"],
+    "channel binding without TLS": (
+        [(f"{LOCAL}.mechanisms", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "PLAIN"])],
+        ["listeners.local.mechanisms: SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS need tls"],
+    ),
+    "EXTERNAL without TLS": (
+        [(f"{LOCAL}.mechanisms", ["EXTERNAL", "PLAIN"])],
+        ["listeners.local.mechanisms: EXTERNAL needs tls.client_ca"],
+    ),
+    "EXTERNAL without an authority": (
+        [(f"{PRIVATE}.mechanisms", ["EXTERNAL", "PLAIN"])],
+        ["listeners.private.mechanisms: EXTERNAL needs tls.client_ca"],
     ),
     "token without text": (
         [(f"{LOCAL}.protocols", ["binary"])],
@@ -112,6 +131,18 @@ REFUSED = {
     "a peer that is nobody": (
         [("grants", [{"peer": {}, "as": "a", "roles": []}])],
         ["grants[0].peer: names nobody; give it a uid"],
+    ),
+    "one certificate with two names, spelled in two ways": (
+        [
+            (
+                "grants",
+                [
+                    {"certificate": "A.example", "as": "a", "roles": []},
+                    {"certificate": {"dns": "a.EXAMPLE"}, "as": "b", "roles": []},
+                ],
+            )
+        ],
+        ['grants[1].as: an earlier grant calls the same certificate "a"'],
     ),
     "one certificate with two names": (
         [("grants", [{"certificate": "c", "as": "a", "roles": []}, {"certificate": "c", "as": "b", "roles": []}])],
@@ -187,6 +218,21 @@ REFUSED = {
 ACCEPTED = {
     "as it is": [],
     "plain off loopback, in words": [*OPEN, (f"{PRIVATE}.plaintext_passwords", True)],
+    "SCRAM off loopback in clear text": [*OPEN, (f"{PRIVATE}.mechanisms", ["SCRAM-SHA-256", "SCRAM-SHA-1"])],
+    "PLAIN by default, which is not offered there": OPEN,
+    "PLAIN where it is allowed in words": [
+        *OPEN,
+        (f"{PRIVATE}.plaintext_passwords", True),
+        (f"{PRIVATE}.mechanisms", ["PLAIN"]),
+    ],
+    "channel binding with TLS": [(f"{PRIVATE}.mechanisms", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])],
+    "EXTERNAL alone needs no users": [
+        ("users_file", DELETE),
+        (f"{LOCAL}.authentication", ["address"]),
+        (f"{PRIVATE}.tls.client_ca", "ca.crt"),
+        (f"{PRIVATE}.mechanisms", ["EXTERNAL"]),
+    ],
+    "sasl over the text protocol": [(f"{LOCAL}.protocols", ["text"]), (f"{LOCAL}.authentication", ["sasl"])],
     "plain off loopback without passwords": [*OPEN, (f"{PRIVATE}.authentication", ["address"])],
     "an empty list admits nobody": [(f"{LOCAL}.allow", [])],
     "none on loopback": [(f"{LOCAL}.authentication", ["none"]), (f"{LOCAL}.bind", ["127.0.0.1:1", "[::1]:1"])],

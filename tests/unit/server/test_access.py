@@ -108,9 +108,12 @@ def with_certificate(certificates: Certificates) -> Iterator[Secured]:
 def test_a_certificate_is_known_by_its_name(with_certificate: Secured) -> None:
     granted = settings(["certificate"], [{"certificate": CLIENT_URI, "as": "web", "roles": ["app"]}])
     assert identify(granted, with_certificate) == Principal("certificate", "web")
-    for other in (CLIENT_URI + "x", CLIENT_URI[:-1], CLIENT_URI.upper()):
+    for other in (CLIENT_URI + "x", CLIENT_URI[:-1], CLIENT_URI + "/*", "spiffe://*", {"dns": "web"}):
         granted = settings(["certificate"], [{"certificate": other, "as": "web", "roles": ["app"]}])
-        assert identify(granted, with_certificate) is None
+        assert identify(granted, with_certificate) is None, other
+    for other in ("spiffe://test/*", {"uri": CLIENT_URI}, {"subject": "CN=test client"}):
+        granted = settings(["certificate"], [{"certificate": other, "as": "web", "roles": ["app"]}])
+        assert identify(granted, with_certificate) == Principal("certificate", "web"), other
 
 
 def test_nobody_is_logged_in_by_a_connection_that_no_grant_names(

@@ -41,12 +41,13 @@ def binary_rules(
 def text(
     *roles: tuple[str, tuple[str, ...]],
     token: bytes | None = None,
+    mechanisms: bytes | None = None,
     limits: WireLimits = LIMITS,
     digest_overlong_keys: bool = False,
 ) -> MakeParser:
     """Makes text parsers for somebody with these roles; with everything if none is given."""
     rules = text_rules(roles or EVERYTHING, limits)
-    return lambda sink: TextParser(rules, sink, token, digest_overlong_keys=digest_overlong_keys)
+    return lambda sink: TextParser(rules, sink, token, mechanisms, digest_overlong_keys=digest_overlong_keys)
 
 
 def binary(

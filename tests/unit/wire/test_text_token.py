@@ -69,3 +69,31 @@ def test_without_a_token_nothing_is_one():
     assert play_every_way(text(WRITER), frame).upstream == frame
     outcome = play_every_way(text(READER), b"set _ _ _ 0\r\n\r\nmn\r\n")
     assert outcome.received == b"CLIENT_ERROR bad command line format\r\nMN\r\n"
+
+
+@pytest.mark.parametrize("role", [("*", ("*",)), WRITER, READER], ids=["all", "writer", "reader"])
+@pytest.mark.parametrize(
+    "line", [b"ms k 12", b"ms _ 12 q", b"ms  x  12 T5 O1", b"ms " + b"k" * 251 + b" 12", b"ms Zm8 12 b", b"ms x 12 ??"]
+)
+def test_the_token_by_a_meta_command(role, line):
+    """Whichever command it came with at the login."""
+    frame = line + b"\r\n" + TOKEN + b"\r\n"
+    outcome = play_every_way(text(role, token=TOKEN), frame + b"mn\r\n" + frame)
+    assert outcome.upstream == b"mn\r\n"
+    assert outcome.received == b"HD\r\nMN\r\nHD\r\n"
+    assert (outcome.end, outcome.refusals) == ("open", [])
+
+
+@pytest.mark.parametrize("value", [b"sammy Secret", b"sammy secre", b"sammy secret2"])
+def test_another_value_by_a_meta_command_is_stored(value):
+    frame = b"ms k %d\r\n%s\r\n" % (len(value), value)
+    assert play_every_way(text(WRITER, token=TOKEN), frame).upstream == frame
+    outcome = play_every_way(text(READER, token=TOKEN), frame + b"mn\r\n")
+    assert (outcome.upstream, outcome.received) == (b"mn\r\n", b"CLIENT_ERROR access denied\r\nMN\r\n")
+
+
+@pytest.mark.parametrize("line", [b"ms k", b"ms k S12", b"ms k 012", b"ms k 11", b"mg k 12"])
+def test_a_token_in_a_wrong_meta_frame_is_no_token(line):
+    outcome = play_every_way(text(WRITER, token=TOKEN), line + b"\r\n" + TOKEN + b"\r\n")
+    assert TOKEN not in outcome.upstream
+    assert b"HD" not in outcome.received

@@ -1,38 +1,43 @@
-"""What workers are handed: everything that was read, unchangeable, and their part of the memory."""
+"""What workers are handed: everything that was read, unchangeable, and nothing that has to be read again."""
 
+import json
 import os
-from dataclasses import replace
+import ssl
+from pathlib import Path
 
 import pytest
 import yaml
 
-from mcproxy.config.load import loads
-from mcproxy.server.build import listener_states
-from mcproxy.workers.handover import Handover, OtherVersion
+from mcproxy.server.generation import generation_of
+from mcproxy.server.reload import load_first
+from mcproxy.workers.handover import Current, OtherVersion, pack, read, unpack, write
 from tests.support.configuration import configuration, write_users
 
 
 @pytest.fixture
-def handover(tmp_path, certificates):
+def material(tmp_path, certificates):
     text = yaml.safe_dump(configuration(tmp_path, "127.0.0.1:1", certificates, workers=4))
     write_users(tmp_path / "users", {"sammy": "x"})
     path = tmp_path / "mcproxy.yaml"
-    return Handover.of(loads(text, path), text, path)
+    path.write_text(text)
+    return load_first(path).material
 
 
-def test_it_comes_as_it_was_for_every_worker(handover):
-    descriptor = handover.write()
+def test_it_comes_as_it_was_for_every_worker(material):
+    current = Current(7, material)
     try:
         for _ in range(2):
-            read = Handover.read(descriptor)
-            assert read == handover
-            assert read.parsed_users().names() == ["sammy"]
+            number, given = unpack(read(current.descriptor))
+            assert number == 7
+            assert given.users.names() == ["sammy"]
+            assert given.digests() == material.digests()
+            assert given.settings.workers == 4
     finally:
-        os.close(descriptor)
+        current.close()
 
 
-def test_nobody_can_change_it(handover):
-    descriptor = handover.write()
+def test_nobody_can_change_it(material):
+    descriptor = write(pack(1, material))
     try:
         for change in (lambda: os.pwrite(descriptor, b"x", 0), lambda: os.ftruncate(descriptor, 0)):
             with pytest.raises(PermissionError):
@@ -42,31 +47,42 @@ def test_nobody_can_change_it(handover):
         os.close(descriptor)
 
 
-def test_tls_files_are_not_read_again_and_memory_is_divided(handover, tmp_path):
+def open_files():
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+def test_no_file_is_read_again_and_none_is_left_open(material, tmp_path):
     (tmp_path / "users").unlink()
-    settings = handover.settings()
-    tls = settings.listeners["tls"].tls
-    try:
-        assert str(tls.key).startswith("/proc/self/fd/")
-        assert str(tls.certificate).startswith("/proc/self/fd/")
-        states = listener_states(settings)
-        assert states["tls"].context is not None
-        assert states["plain"].context is None
-        assert settings.limits.total_buffer == 64 * 2**20
-        assert settings.limits.connections == 4096, "which is the parent's to count"
-    finally:
-        for name in (tls.key, tls.certificate):
-            os.close(int(name.name))
+    (tmp_path / "users.key").unlink(missing_ok=True)
+    (tmp_path / "mcproxy.yaml").unlink()
+    before = open_files()
+    generation = generation_of(*unpack(pack(3, material)))
+    assert open_files() == before
+    assert generation.number == 3
+    assert isinstance(generation.listeners["tls"].context, ssl.SSLContext)
+    assert generation.listeners["plain"].context is None
+    assert generation.settings.listeners["tls"].tls == material.settings.listeners["tls"].tls, "with their own names"
 
 
-def test_without_a_users_file_there_are_no_users():
-    assert Handover("m", "", "", 2).parsed_users().names() == []
+def test_the_stand_ins_are_the_same_in_every_worker(material):
+    salts = {unpack(pack(1, material))[1].users.verifiers_or_stand_in("stranger", "SCRAM-SHA-256")[0] for _ in range(3)}
+    assert len(salts) == 1
 
 
-def test_a_program_that_was_replaced_says_so(handover):
-    descriptor = replace(handover, version="0.0.1").write()
-    try:
-        with pytest.raises(OtherVersion, match=r"mcproxy 0\.0\.1 runs and .* is installed: restart mcproxy"):
-            Handover.read(descriptor)
-    finally:
-        os.close(descriptor)
+def test_without_a_users_file_there_are_no_users(tmp_path, certificates):
+    changes = {
+        "users_file": None,
+        "listeners": {"plain": {"bind": ["127.0.0.1:0"], "allow": [], "authentication": ["none"]}},
+    }
+    settings = configuration(tmp_path, "127.0.0.1:1", certificates, **changes)
+    settings["listeners"] = {"plain": settings["listeners"]["plain"]}
+    settings["grants"] = []
+    path = tmp_path / "m.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    assert unpack(pack(1, load_first(path).material))[1].users.names() == []
+
+
+def test_a_program_that_was_replaced_says_so(material):
+    packed = json.dumps(json.loads(pack(1, material)) | {"version": "0.0.1"}).encode()
+    with pytest.raises(OtherVersion, match=r"mcproxy 0\.0\.1 runs and .* is installed: restart mcproxy"):
+        unpack(packed)

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mcproxy.auth.throttle import FREE_FAILURES, Throttle
+from mcproxy.auth.throttle import FREE_FAILURES, Standing, Throttle
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.server.admission import LOGINS_PER_ADDRESS, Admission
 from mcproxy.server.attempts import LocalAttempts
@@ -148,7 +148,7 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
         async with trio.open_nursery() as nursery:
 
             async def try_for_ever():
-                async with one.attempts.attempt(HERE, 60):
+                async with one.attempts.attempt(HERE, "sammy", 60):
                     await trio.sleep_forever()
 
             nursery.start_soon(try_for_ever)
@@ -157,7 +157,7 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
                 while not attempts._turns:
                     await trio.lowlevel.checkpoint()
             one.answers.release_all()
-            async with other.attempts.attempt(HERE, 5) as attempt:
+            async with other.attempts.attempt(HERE, "sammy", 5) as attempt:
                 assert attempt.wait == 0
             nursery.cancel_scope.cancel()
         assert (admission.connections, admission.waiting) == (1, 0)
@@ -167,38 +167,53 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
 async def test_a_guesser_gets_no_more_guesses_by_spreading_them():
     async with two_workers() as workers:
         for number in range(FREE_FAILURES):
-            async with workers[number % 2].attempts.attempt(HERE, 0.1) as attempt:
+            async with workers[number % 2].attempts.attempt(HERE, "sammy", 0.1) as attempt:
                 assert attempt.wait == 0
                 await attempt.failed()
         for worker in workers:
-            async with worker.attempts.attempt(HERE, 0.1) as attempt:
+            async with worker.attempts.attempt(HERE, "sammy", 0.1) as attempt:
                 assert attempt.wait is None
-            async with worker.attempts.attempt("10.0.0.2", 0.1) as attempt:
+            async with worker.attempts.attempt("10.0.0.2", "sammy", 0.1) as attempt:
                 assert attempt.wait == 0
 
 
 async def test_a_source_has_its_turns_over_all_workers():
     async with two_workers(attempts=LocalAttempts(Throttle(), turns=2)) as (one, other):
-        async with one.attempts.attempt(HERE, 60), other.attempts.attempt(HERE, 60):
+        async with one.attempts.attempt(HERE, "sammy", 60), other.attempts.attempt(HERE, "sammy", 60):
             with trio.move_on_after(0.2) as scope:
-                async with one.attempts.attempt(HERE, 60):
+                async with one.attempts.attempt(HERE, "sammy", 60):
                     pytest.fail("a third turn")
             assert scope.cancelled_caught
-        async with one.attempts.attempt(HERE, 60):
+        async with one.attempts.attempt(HERE, "sammy", 60):
             pass
 
 
 async def test_success_gives_the_slot_back():
     async with two_workers() as (one, other):
         for _ in range(FREE_FAILURES):
-            async with one.attempts.attempt(HERE, 0) as attempt:
+            async with one.attempts.attempt(HERE, "sammy", 0) as attempt:
                 await attempt.failed()
-        async with other.attempts.attempt(HERE, 5) as attempt:
+        async with other.attempts.attempt(HERE, "sammy", 5) as attempt:
             assert 0 < attempt.wait <= 1
             attempt.succeeded()
         await heard(other)
-        async with one.attempts.attempt(HERE, 5) as attempt:
+        async with one.attempts.attempt(HERE, "alex", 5) as attempt:
             assert attempt.wait <= 1, "else two"
+
+
+async def test_who_was_here_before_is_known_to_all_workers():
+    async with two_workers() as (one, other):
+        async with one.attempts.attempt(HERE, "sammy", 5) as attempt:
+            assert attempt.standing is Standing.NEW
+            attempt.succeeded()
+        await heard(one)
+        for _ in range(FREE_FAILURES):
+            async with other.attempts.attempt(HERE, "alex", 5) as attempt:
+                await attempt.failed()
+        async with other.attempts.attempt(HERE, "alex", 0.1) as attempt:
+            assert (attempt.wait, attempt.standing) == (None, Standing.FAILED)
+        async with other.attempts.attempt(HERE, "sammy", 0.1) as attempt:
+            assert (attempt.wait, attempt.standing) == (0, Standing.KNOWN)
 
 
 async def test_a_parent_that_does_not_answer_admits_nobody_and_gets_everything_back(monkeypatch):
@@ -208,7 +223,7 @@ async def test_a_parent_that_does_not_answer_admits_nobody_and_gets_everything_b
     with pytest.raises(Undecided):
         await RemoteEntrance(questions).enter(HERE)
     with pytest.raises(Undecided):
-        async with RemoteAttempts(questions).attempt(HERE, 5):
+        async with RemoteAttempts(questions).attempt(HERE, "sammy", 5):
             pytest.fail("nobody gave a turn")
     assert not await RemoteEntrance(questions).is_ahead()
     place = RemotePlace(questions, 7)
@@ -219,7 +234,7 @@ async def test_a_parent_that_does_not_answer_admits_nobody_and_gets_everything_b
     assert kinds == [
         ["enter", HERE],
         ["release", 1],
-        ["attempt", HERE, 5],
+        ["attempt", HERE, "sammy", 5],
         ["release", 2],
         ["is_ahead"],
         ["release", 3],
@@ -238,75 +253,3 @@ async def test_frames_that_no_worker_sends_are_noticed():
         one.answers.take(0, "release", 99)
         one.answers.take(0, "logged_in", 99)
         one.answers.take(0, "succeeded", 99)
-
-
-class Alone:
-    """The parent's answers without a worker: frames are taken in one breath, as when one receive brings them all."""
-
-    def __init__(self, nursery, admission, attempts):
-        self.ours, self.theirs = socket.socketpair()
-        self.answers = Answers(Channel(self.ours), nursery, admission, attempts, lambda: False)
-
-    def take(self, *frames):
-        for frame in frames:
-            assert self.answers.take(*frame)
-
-    def close(self):
-        self.ours.close()
-        self.theirs.close()
-
-
-@asynccontextmanager
-async def answering(admission=None, attempts=None):
-    async with trio.open_nursery() as nursery:
-        alone = Alone(nursery, admission or Admission(10, 0, 1), attempts or LocalAttempts(Throttle()))
-        try:
-            yield alone
-        finally:
-            alone.close()
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_turn_that_is_given_back_before_it_was_taken_is_free(autojump_clock):
-    attempts = LocalAttempts(Throttle())
-    async with answering(attempts=attempts) as alone:
-        for number in range(1, 20):
-            alone.take((number, "attempt", HERE, 5.0), (0, "release", number))
-        await wait_all_tasks_blocked()
-        with trio.fail_after(1):
-            async with attempts.attempt(HERE, 5.0) as attempt:
-                assert attempt.wait == 0
-
-
-async def test_a_turn_that_nobody_gives_back_ends_and_counts_as_a_wrong_password(autojump_clock):
-    attempts = LocalAttempts(Throttle())
-    async with answering(attempts=attempts) as alone:
-        for number in range(1, FREE_FAILURES + 2):
-            alone.take((number, "attempt", HERE, 0.1))
-            await trio.sleep(1.2)
-        with trio.fail_after(0.1):
-            async with attempts.attempt(HERE, 60.0) as attempt:
-                assert attempt.wait > 0
-
-
-async def test_a_place_that_is_given_back_before_it_was_taken_is_free(autojump_clock):
-    admission = Admission(10, 0, 1)
-    async with answering(admission) as alone:
-        first = await admission.enter(None)
-        for number in range(1, 6):
-            alone.take((number, "enter", None), (0, "release", number))
-        await wait_all_tasks_blocked()
-        first.release()
-        await wait_all_tasks_blocked()
-        assert (admission.connections, admission.waiting) == (0, 0)
-
-
-async def test_a_worker_that_ends_with_a_question_just_read_leaves_nothing_behind(autojump_clock):
-    admission = Admission(10, 0, 1)
-    async with answering(admission) as alone:
-        first = await admission.enter(None)
-        alone.take((1, "enter", None))
-        alone.answers.release_all()
-        first.release()
-        await wait_all_tasks_blocked()
-        assert (admission.connections, admission.waiting) == (0, 0)

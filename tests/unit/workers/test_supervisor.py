@@ -1,19 +1,16 @@
 """The parent's watch over processes that don't do what workers do."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from mcproxy.config.load import loads
+from mcproxy.server.reload import load_first
 from mcproxy.workers import process, supervisor
 from mcproxy.workers.supervisor import Supervisor
 
-HANDOVER = 2
-"""Any descriptor will do: these workers don't look."""
 CONFIGURATION = """
 listeners: {a: {bind: ["127.0.0.1:0"], allow: ["127.0.0.1"], authentication: [none]}}
 upstream: {address: "127.0.0.1:1"}
@@ -23,7 +20,7 @@ workers: 2
 
 
 @pytest.fixture
-def start(monkeypatch):
+def start(monkeypatch, tmp_path):
     """Makes a supervisor whose workers run this Python text instead, with the number of their control socket."""
 
     def make(source, *arguments, workers=2):
@@ -31,8 +28,9 @@ def start(monkeypatch):
             return [sys.executable, "-c", source, str(control), *arguments]
 
         monkeypatch.setattr(process, "_command", command)
-        settings = loads(CONFIGURATION, Path("mcproxy.yaml"), check_machine=False)
-        return Supervisor(settings, HANDOVER, [[]] * workers)
+        path = tmp_path / "mcproxy.yaml"
+        path.write_text(CONFIGURATION)
+        return Supervisor(load_first(path), [[]] * workers)
 
     return make
 
@@ -84,8 +82,8 @@ async def test_workers_that_cannot_start_are_tried_at_growing_intervals(start, m
         '[1,"enter"]',
         '[1,"enter",[]]',
         '[[],"enter",null]',
-        '[1,"attempt",5,5]',
-        '[1,"attempt","10.0.0.1","5"]',
+        '[1,"attempt",5,"sammy",5]',
+        '[1,"attempt","10.0.0.1","sammy","5"]',
     ],
 )
 async def test_a_process_that_does_not_speak_like_a_worker_is_cut_off(start, said):

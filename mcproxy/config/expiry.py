@@ -1,0 +1,58 @@
+"""Until when a listener's certificates, authorities and revocation lists are good: for a metric, and for notes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from mcproxy.config.problems import Finding, Place
+from mcproxy.config.revocation import load_crls
+from mcproxy.config.schema import ListenerTls
+
+
+def expiries(tls: ListenerTls) -> dict[str, float]:
+    """Unix times in seconds by the keys `certificate`, `client_ca` and `crl`, as far as the listener has them.
+
+    Of several in a file the earliest, and of a CRL the time at which the next one is due. A file that only OpenSSL can
+    read is left out. Raises OSError.
+    """
+    found = {}
+    of_files: list[tuple[str, Path | None, Callable[[bytes], list[datetime]]]] = [
+        ("certificate", tls.certificate, _certificates_end),
+        ("client_ca", tls.client_ca, _certificates_end),
+        ("crl", tls.crl, _crls_end),
+    ]
+    for key, path, ends in of_files:
+        if path is not None:
+            with contextlib.suppress(ValueError):  # of an empty list too
+                found[key] = min(ends(path.read_bytes())).timestamp()
+    return found
+
+
+def authority_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
+    """A note for each authority that has expired, or will within `soon` days."""
+    for authority in x509.load_pem_x509_certificates(path.read_bytes()):
+        ends, name = authority.not_valid_after_utc, authority.subject.rfc4514_string()
+        if ends < now:
+            message = f"{name} has expired on {ends:%Y-%m-%d %H:%M} UTC; the certificates that it issued are refused"
+            yield Finding(place, f"{path}: {message}")
+        elif (ends - now).days < soon:
+            message = f"{name} expires in {(ends - now).days} days; then the certificates that it issued are refused"
+            yield Finding(place, f"{path}: {message}")
+
+
+def _certificates_end(content: bytes) -> list[datetime]:
+    return [certificate.not_valid_after_utc for certificate in x509.load_pem_x509_certificates(content)]
+
+
+def _crls_end(content: bytes) -> list[datetime]:
+    """For each issuer: OpenSSL takes the newest of its lists."""
+    newest: dict[x509.Name, datetime] = {}
+    for crl in load_crls(content):
+        if crl.next_update_utc is not None:
+            newest[crl.issuer] = max(crl.next_update_utc, newest.get(crl.issuer, crl.next_update_utc))
+    return list(newest.values())

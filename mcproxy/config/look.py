@@ -1,0 +1,32 @@
+"""How files are now, by what stat(2) says: the same for writes in place, renames and swaps of symbolic links."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+Look = dict[Path, tuple[str | int, ...] | None]
+"""By name: the real name, and what changes with content or permissions. None for a file that isn't there."""
+
+
+def look(paths: Iterable[Path]) -> Look:
+    """How the files are now."""
+    return {path: _look(path) for path in paths}
+
+
+def _look(path: Path) -> tuple[str | int, ...] | None:
+    try:
+        status = path.stat()
+        return (
+            os.path.realpath(path),
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_mode,
+            status.st_uid,
+            status.st_gid,
+        )
+    except OSError:
+        return None
