@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from tests.integration.test_login import new_source
 from tests.support import packets
 from tests.support.configuration import PASSWORDS
 from tests.support.conversation import CLIENT_ERROR, UNAUTHENTICATED
@@ -13,6 +12,12 @@ from tests.support.proxy import Proxy, token
 from tests.support.tap import Tap
 
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
+_sources = (f"127.6.{high}.{low}" for high in range(256) for low in range(1, 255))
+
+
+def new_source() -> str:
+    """An address that nobody has come from yet: tests of other files talk to the same program."""
+    return next(_sources)
 
 
 PLAIN_MESSAGES = {
