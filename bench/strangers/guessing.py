@@ -16,7 +16,7 @@ from bench.peers import ROOT
 from bench.processes import BenchError, Processes
 from bench.report import align, save
 from bench.strangers.messages import token
-from bench.strangers.program import Program, start, users_file
+from bench.strangers.program import BALANCER, Program, start, users_file
 from bench.strangers.scenario import ATTACKED, ATTACKS, NEIGHBOUR, NEWCOMER, Attack, Honest, honest_users
 from bench.strangers.simulation import simulate
 
@@ -33,8 +33,9 @@ async def log_in(program: Program, source: str, name: str, passwords: Sequence[s
     """Whether the last of the passwords was right; they are tried on one connection until it is closed."""
     with trio.socket.socket() as sock:
         try:
-            await sock.bind((source, 0))
+            await sock.bind((BALANCER, 0))
             await sock.connect(program.address)
+            await sock.send(f"PROXY TCP4 {source} 10.255.255.255 1024 {program.address[1]}\r\n".encode())
             for password in passwords:
                 await sock.send(token(name, password))
                 if not (answer := await sock.recv(1024)):

@@ -15,6 +15,8 @@ from bench.processes import Processes, Running, free_port
 from mcproxy.auth.users import format_line
 from mcproxy.auth.verifiers import HASHES, make_verifier
 
+BALANCER = "127.0.0.2"
+
 
 @dataclass(frozen=True)
 class Program:
@@ -64,7 +66,8 @@ def start(processes: Processes, users: str, *, throttled: bool, workers: int = 1
         "listeners": {
             "bench": {
                 "bind": [address],
-                "allow": ["127.0.0.0/8"],
+                "allow": ["127.0.0.0/8", "10.0.0.0/8"],
+                "proxy_protocol": [BALANCER],
                 "authentication": ["sasl", "token"],
                 "mechanisms": ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"],
             }

@@ -1,6 +1,7 @@
 """Who guesses at whom, and which honest users log in meanwhile: the same for the real program and for a simulated hour.
 
-Addresses are of 127/8, so that one machine can come from all of them.
+Addresses are of 10/8, and conveyed by a balancer's PROXY header, so that one machine can come from all of them: the
+throttle counts loopback as one.
 """
 
 import random
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 ATTACKED = "sammy"
 NEIGHBOUR = "alex"
 NEWCOMER = "maria"
-HOME = "127.2.0.1"
+HOME = "10.2.0.1"
 MANY_NAMES = 1000
 
 
@@ -28,7 +29,7 @@ class Attack:
         return f"{addresses}, {names}"
 
     def address(self, number: int) -> str:
-        return f"127.1.{number // 250}.{number % 250 + 1}"
+        return f"10.1.{number // 250}.{number % 250 + 1}"
 
     def name(self, chosen: random.Random) -> str:
         return ATTACKED if self.names == 1 else f"user{chosen.randrange(self.names):04}"
@@ -52,7 +53,7 @@ class Honest:
 
     def addresses(self) -> Iterator[str]:
         for number in range(250 * 250):
-            yield self.address or f"127.3.{number // 250}.{number % 250 + 1}"
+            yield self.address or f"10.3.{number // 250}.{number % 250 + 1}"
 
     def row(self) -> list[str]:
         tried = len(self.waits) + self.refused

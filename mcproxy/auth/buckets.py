@@ -7,6 +7,7 @@ from typing import Final
 
 FIRST_SPACING: Final = 1.0
 LONGEST_SPACING: Final = 10.0
+LOOPBACK: Final = "127.0.0.0/8"
 _NEVER: Final = -math.inf
 
 
@@ -80,7 +81,8 @@ class Source:
 
 
 def source_of(source: str) -> Source:
-    """An IPv4 address (also one mapped into IPv6) is a source by itself.
+    """An IPv4 address (also one mapped into IPv6) is a source by itself; all of loopback is one, since whoever is on
+    the machine has each of its 16 million.
 
     Of IPv6 a /64 is, which is what one host gets to choose from, and its network the /48, which one customer may have.
     Anything else, such as `unix:1000` for a peer's user id, is a source as it is.
@@ -91,7 +93,7 @@ def source_of(source: str) -> Source:
         return Source(source)
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
-            return Source(str(address.ipv4_mapped))
+            return source_of(str(address.ipv4_mapped))
         number = int(address)
         return Source(f"{IPv6Address(number >> 64 << 64)}/64", f"{IPv6Address(number >> 80 << 80)}/48")
-    return Source(str(address))
+    return Source(LOOPBACK if address.is_loopback else str(address))

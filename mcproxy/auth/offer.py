@@ -83,7 +83,7 @@ class Offer:
             wanted,
             self._lookup,
             binding=self.channel.binding if wanted.endswith(PLUS) else None,
-            plus_offered=wanted + PLUS in self.names,
+            plus_offered=any(offered.endswith(PLUS) for offered in self.names),
             make_nonce=self._make_nonce,
         )
 

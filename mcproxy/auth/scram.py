@@ -52,7 +52,7 @@ class State(Enum):
 class Scram:
     """One exchange. `name` is the mechanism's; `binding` the tls-server-end-point of this connection, for -PLUS alone.
 
-    `plus_offered`: the same mechanism with -PLUS was offered too, so a client that says it saw none was lied to.
+    `plus_offered`: one with -PLUS was offered too, so a client that says it saw none was lied to.
     """
 
     def __init__(

@@ -19,13 +19,17 @@ a bucket with wrong ones get through one after the other.
 The bucket of a name is what thousand addresses fill to lock its owner out. So it never holds up a *new* source, one
 that hasn't failed for an hour: who comes from elsewhere with the right password gets in at once, whatever is going on.
 A guesser has one such chance for each address and hour, it is spent when it is taken rather than when it has failed,
-and everything else that all his addresses try at that name shares one row of slots: about 360 an hour.
+and everything else that all his addresses try at that name shares one row of slots: about 360 an hour. Who comes with
+several connections at once takes the chance with the first; the others wait for what comes of it (attempts.py).
 
-Names that nobody has are counted as those that somebody has, or the throttle told them apart.
+Names that nobody has are counted as those that somebody has, or the throttle told them apart. Names that a directory
+may take for one are counted together, whatever is behind them (spelling.py). Pairs are of one spelling: with an account
+that is called nearly as somebody else's, one could otherwise guess as if that one had been here.
 
-Everything is bounded. Of sources and pairs the least recently used are forgotten; to push a source out takes failures
-from as many others. Names are counted in a fixed number of cells, chosen by a digest under a key of this process: no
-flood of made-up names pushes a name out, nobody can choose with whom he shares a cell, and no name is kept.
+Everything is bounded. Of sources the least recently used are forgotten, to push one out takes failures from as many
+others; of pairs, the oldest of whoever has most (pairs.py). Names are counted in a fixed number of cells, chosen by a
+digest under a key of this process: no flood of made-up names pushes a name out, nobody can choose with whom he shares a
+cell, and no name is kept.
 
 There is no clock in here; whoever asks says what time it is, in seconds of a clock that never goes back.
 """
@@ -37,6 +41,8 @@ from enum import IntEnum
 from typing import Final
 
 from mcproxy.auth.buckets import Bucket, Pace, Source, source_of
+from mcproxy.auth.pairs import KnownPairs
+from mcproxy.auth.spelling import spelling
 
 FREE_FAILURES: Final = 5
 SOURCE_PACE: Final = Pace(FREE_FAILURES, half_life=60.0)
@@ -78,11 +84,10 @@ class Throttle:
         self._network_pace = network
         self._name_pace = name
         self._table_size = table_size
-        self._known_seconds = known_seconds
         self._new_again_seconds = new_again_seconds
         self._digest_key = secrets.token_bytes(32)
         self._sources: OrderedDict[str, Bucket] = OrderedDict()
-        self._pairs: OrderedDict[bytes, tuple[Bucket, float]] = OrderedDict()
+        self._pairs = KnownPairs(source, table_size, known_seconds)
         self._names: dict[int, Bucket] = {}
 
     def attempt(self, source: str, username: str, now: float, patience: float) -> "Slot":
@@ -95,6 +100,13 @@ class Throttle:
         pair = self.pair_of(place, username)
         return place.key if self.known(pair, now) is None else pair
 
+    def chance_key(self, source: str, username: str, now: float) -> str | None:
+        """Whose chance an attempt would take, or have to wait for. None: it needs none."""
+        place = source_of(source)
+        if self.known(self.pair_of(place, username), now) is not None or not self.name(username).spacing(now):
+            return None
+        return place.network or place.key
+
     # For Slot.
 
     def pair_of(self, source: Source, username: str) -> bytes:
@@ -103,16 +115,12 @@ class Throttle:
 
     def known(self, pair: bytes, now: float) -> Bucket | None:
         """The pair's bucket, if it is known."""
-        bucket, expires = self._pairs.get(pair, (None, 0.0))
-        return bucket if now < expires else None
+        return self._pairs.bucket(pair, now)
 
-    def learn(self, pair: bytes, now: float) -> None:
-        """The pair had a success."""
-        bucket = self.known(pair, now) or Bucket(self._source_pace)
-        self._pairs[pair] = (bucket, now + self._known_seconds)
-        self._pairs.move_to_end(pair)
-        if len(self._pairs) > self._table_size:
-            self._pairs.popitem(last=False)
+    def learn(self, source: Source, username: str, now: float) -> None:
+        """The name had a success from there."""
+        network = self._digest(b"network " + (source.network or source.key).encode(errors="surrogatepass"), "")
+        self._pairs.learn(self.pair_of(source, username), self._digest(b"", username), network, now)
 
     def places(self, source: Source) -> list[Bucket]:
         """The buckets of a source and its network, as far as there are any."""
@@ -127,7 +135,7 @@ class Throttle:
 
     def name(self, username: str) -> Bucket:
         """The bucket of the name's cell."""
-        cell = int.from_bytes(self._digest(b"", username)[:8]) % NAME_CELLS
+        cell = int.from_bytes(self._digest(b"", spelling(username))[:8]) % NAME_CELLS
         if (bucket := self._names.get(cell)) is None:
             bucket = self._names[cell] = Bucket(self._name_pace)
         return bucket
@@ -159,19 +167,19 @@ class Slot:
     It ends with `failed`, `succeeded` or, when nothing was checked, `left`. What comes after that changes nothing.
     """
 
-    __slots__ = ("_chances", "_ended", "_name", "_pair", "_source", "_taken", "_throttle", "standing", "wait")
+    __slots__ = ("_chances", "_ended", "_name", "_source", "_taken", "_throttle", "_username", "standing", "wait")
 
     def __init__(self, throttle: Throttle, source: Source, username: str, now: float, patience: float) -> None:
         self._throttle = throttle
         self._source = source
-        self._pair = throttle.pair_of(source, username)
+        self._username = username
         self._name: Bucket | None = None
         self._ended = False
         self._taken: list[tuple[Bucket, float]] = []
         self._chances: list[tuple[Bucket, float, float]] = []
         self.standing = Standing.KNOWN
         self.wait: float | None
-        if (known := throttle.known(self._pair, now)) is not None:
+        if (known := throttle.known(throttle.pair_of(source, username), now)) is not None:
             self._take([known], now, patience)
             return
         places = throttle.places(source)
@@ -200,6 +208,11 @@ class Slot:
             self._chances.append((place, place.new_again_at, until))
             place.new_again_at = until
 
+    @property
+    def is_chance(self) -> bool:
+        """Whether it got past the name's slots because its source is new."""
+        return bool(self._chances)
+
     def failed(self, now: float) -> None:
         """A password that was checked and was wrong."""
         if self._ended:
@@ -221,7 +234,7 @@ class Slot:
         self.left()
         for bucket, spacing in self._taken:
             bucket.give_back(spacing, now)
-        self._throttle.learn(self._pair, now)
+        self._throttle.learn(self._source, self._username, now)
 
     def left(self) -> None:
         """Nobody checked it. Its slot is lost, or waiting would be free, but no chance was used."""

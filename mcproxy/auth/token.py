@@ -13,6 +13,8 @@ login is always answered. The first space of the body ends the user's name; the 
 (memcached 1.6.18 ignores what follows a second one, measured).
 """
 
+import re
+from collections.abc import Callable
 from typing import Final
 
 from mcproxy.auth.credentials import Credentials, Malformed, credentials
@@ -24,6 +26,8 @@ LINE_LIMIT: Final = 2048
 
 TOKEN_LIMIT: Final = 1024
 """Bytes in the body of a token."""
+
+_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,3}")
 
 # memcached's own words (proto_text.c, measured on 1.6.18).
 ACCEPTED: Final = b"STORED\r\n"
@@ -53,19 +57,25 @@ def parse(body: bytes) -> Credentials | Malformed:
     return credentials(username, password)
 
 
-def claimed_name(data: bytes) -> str | None:
-    """Whom a connection's first bytes would log in: "" if they are no token login, None if more bytes must tell."""
+def begins_with_login(data: bytes, may_write: Callable[[bytes], bool]) -> bool | None:
+    """Whether the first bytes of somebody who is known already are a token login; None if more bytes must tell.
+
+    They are if they have the form of one and name a key that he may not write, so that nothing is lost: stored it would
+    not have been. Who is called what plays no part in it, or the answer told who exists.
+    """
     line, end, rest = data.partition(b"\r\n")
     words = [word for word in line.split(b" ") if word]
     if not end:
         # Nothing but a login line may take long to come.
         begun = words[:1] in ([], [b"set"], [b"ms"]) or any(verb.startswith(data) for verb in (b"set", b"ms"))
-        return None if begun and len(data) <= LINE_LIMIT else ""
+        return None if begun and len(data) <= LINE_LIMIT else False
     announced = length_word(words)
-    if announced is None or not announced.isdigit() or int(announced[:8]) > TOKEN_LIMIT:
-        return ""
+    if announced is None or not _LENGTH.fullmatch(announced) or int(announced) > TOKEN_LIMIT:
+        return False
+    # A key of `ms` in base64 is somebody's who means it.
+    if may_write(words[1]) or (words[0] == b"ms" and b"b" in words[3:]):
+        return False
     length = int(announced)
     if len(rest) < length:
         return None
-    parsed = parse(rest[:length])
-    return "" if isinstance(parsed, Malformed) else parsed.username
+    return isinstance(parse(rest[:length]), Credentials)

@@ -26,6 +26,9 @@ __all__ = ["Users", "UsersFileError", "UsersFileProblem", "format_line", "parse_
 MOST_SECRETS: Final = 2
 """Of one user and mechanism."""
 
+MOST_PROBLEMS: Final = 100
+"""Of one file. Whatever else is no users file has a problem in each of its millions of lines."""
+
 STAND_IN_KEY_LENGTH: Final = 32
 """Bytes."""
 
@@ -45,7 +48,7 @@ class UsersFileProblem:
 
 
 class UsersFileError(ValueError):
-    """Everything that is wrong with a users file, in the order of its lines. `str()` has one line for each."""
+    """What is wrong with a users file, in the order of its lines, MOST_PROBLEMS at most. `str()` has a line each."""
 
     def __init__(self, problems: list[UsersFileProblem]) -> None:
         super().__init__("\n".join(f"line {problem.line}: {problem.message}" for problem in problems))
@@ -107,9 +110,12 @@ class Users:
         return {mechanism: mechanisms[mechanism] for mechanism in HASHES if mechanism in mechanisms}
 
     def unlike_most(self) -> list[str]:
-        """Users whose iteration count or length of salt is not what a stand-in shows: they can be told from it."""
+        """Users who can be told from a stand-in: by iterations or length of salt, which SCRAM shows, or by what a
+        password in the clear is checked against, which takes the time that it takes."""
         shown = set(self._usual.values())
-        return list(dict.fromkeys(name for name, verifier in self._lines if _shape(verifier) not in shown))
+        unlike = {name for name, verifier in self._lines if _shape(verifier) not in shown}
+        unlike |= {name for name in self._users if _shape(self.password_verifiers(name)[0]) != self._usual_password}
+        return [name for name in self._users if name in unlike]
 
     def rotating(self) -> tuple[str, ...]:
         """Users who have two secrets now, in the order of the file."""
@@ -171,16 +177,30 @@ def second_secret_problem(name: str, verifier: Verifier, known: tuple[Verifier, 
     return None
 
 
+def _lines_of(text: str) -> Iterator[str]:
+    """One after the other: all at once take many times the memory of the text.
+
+    Not splitlines(): it also splits at characters that a name may hold as far as lines are concerned.
+    """
+    start = 1 if text.startswith("\ufeff") else 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
 def parse_users(text: str, stand_in_key: bytes | None = None) -> Users:
-    """Raises UsersFileError with every problem of the file. A file without users is fine: nobody may log in.
+    """Raises UsersFileError with the first MOST_PROBLEMS of the file. A file without users is fine: nobody may log in.
 
     `stand_in_key` as for Users.
     """
     lines: list[tuple[str, Verifier]] = []
     seen: dict[tuple[str, str], list[tuple[int, Verifier]]] = {}
     problems: list[UsersFileProblem] = []
-    # Not splitlines(): it also splits at characters that a name may hold as far as lines are concerned.
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for number, line in enumerate(_lines_of(text), start=1):
+        if len(problems) >= MOST_PROBLEMS:
+            problems.append(UsersFileProblem(number, "and perhaps more from here on; it was not read to its end"))
+            break
         line = line.removesuffix("\r").rstrip(" \t")
         if not line or line.startswith("#"):
             continue

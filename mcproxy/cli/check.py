@@ -9,6 +9,7 @@ from mcproxy.cli.arguments import add_config_option
 from mcproxy.cli.errors import DONE
 
 if TYPE_CHECKING:
+    from mcproxy.config.material import Material
     from mcproxy.config.schema import Listener
 
 
@@ -34,7 +35,7 @@ def check(options: argparse.Namespace) -> int:
     print(f"ok: {options.config}")
     for name, listener in settings.listeners.items():
         print(f"listener {name}: {_listener(listener)}")
-        for way in ways_in(listener, settings, material.users):
+        for way in ways_in(listener, settings, material.users, binding=_has_binding(listener, material)):
             print(f"  {way}")
     print(f"upstream: {settings.upstream.address}")
     if settings.users_file is not None:
@@ -44,6 +45,18 @@ def check(options: argparse.Namespace) -> int:
     for note in notes_of(material):
         print(f"note: {note}")
     return DONE
+
+
+def _has_binding(listener: Listener, material: Material) -> bool:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from mcproxy.server.channel_binding import server_end_point
+
+    if listener.tls is None:
+        return False
+    shown = x509.load_pem_x509_certificates(material.files[listener.tls.certificate].content)[0]
+    return server_end_point(shown.public_bytes(Encoding.DER)) is not None
 
 
 def _listener(listener: Listener) -> str:

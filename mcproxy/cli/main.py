@@ -17,8 +17,14 @@ _refusal = refuse_old_python(tuple(sys.version_info[:3]))
 if _refusal:
     sys.exit(_refusal)
 
+from mcproxy.cli.early import expect_signals  # noqa: E402
+
+expect_signals()
+
 import importlib  # noqa: E402
+import io  # noqa: E402
 import os  # noqa: E402
+import warnings  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
 import mcproxy  # noqa: E402
@@ -35,6 +41,11 @@ INTERRUPTED = 130  # 128 + SIGINT, what shells report
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return its exit status."""
+    # Certificates that are a little odd are taken: this is not for whoever runs a command, but for its developers.
+    warnings.filterwarnings("ignore", category=UserWarning, module="mcproxy")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of users may have letters that the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _command(arguments)
         return status if _flushed() else FAILED

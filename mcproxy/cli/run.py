@@ -19,6 +19,7 @@ def register(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop. Raises ConfigurationError, or CommandError for an address that can't be listened on."""
+    from mcproxy.cli.early import has_come
     from mcproxy.observe import log
     from mcproxy.server.reload import load_first
     from mcproxy.server.serve import LateSignals, run_server
@@ -26,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from mcproxy.workers.run import run_workers
 
     late_signals = LateSignals()
+    late_signals.reload |= has_come()
     loaded = load_first(options.config)
     settings = loaded.material.settings
     log.configure(settings.logging.level, settings.logging.format)

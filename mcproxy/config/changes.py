@@ -79,4 +79,5 @@ def changed_parts(old: Settings, new: Settings, changed_files: set[str]) -> list
     """The top-level keys that changed, and the keys whose files did, as a line of the log names them."""
     keys = [key for key in Settings.model_fields if getattr(old, key) != getattr(new, key)]
     files = [dotted(place) for place, path in named_files(new) if str(path) in changed_files]
-    return keys + files
+    key = ["the key beside users_file"] if "stand_in_key" in changed_files else []
+    return list(dict.fromkeys(keys + files + key))

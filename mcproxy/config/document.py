@@ -51,7 +51,7 @@ def read_document(text: str) -> Document:
     """
     loader: yaml.SafeLoader | None = None
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             raise DocumentError(None, "is empty; config/mcproxy.minimal.yaml is a start")
@@ -93,6 +93,20 @@ def _told(error: yaml.MarkedYAMLError) -> str:
     if "mapping values are not allowed" in problem:
         return f'{told}; check the indentation, and put a value that holds ": " in quotes'
     return told
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops before the nodes fill memory: each takes hundreds of bytes for two of text."""
+
+    _nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            line: int = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise DocumentError(line, f"not usable: it has more than {MOST_NODES} values")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.problems import Finding, Place
 from mcproxy.config.revocation import load_crls
 from mcproxy.config.schema import ListenerTls
@@ -28,14 +29,14 @@ def expiries(tls: ListenerTls) -> dict[str, float]:
     ]
     for key, path, ends in of_files:
         if path is not None:
-            with contextlib.suppress(ValueError):  # of an empty list too
+            with contextlib.suppress(*UNREADABLE):  # of an empty list too
                 found[key] = min(ends(path.read_bytes())).timestamp()
     return found
 
 
 def authority_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
     """A note for each authority that has expired, or will within `soon` days."""
-    for authority in x509.load_pem_x509_certificates(path.read_bytes()):
+    for authority in load_certificates(path):
         ends, name = authority.not_valid_after_utc, authority.subject.rfc4514_string()
         if ends < now:
             message = f"{name} has expired on {ends:%Y-%m-%d %H:%M} UTC; the certificates that it issued are refused"

@@ -23,8 +23,8 @@ from mcproxy.config.material import Files, Material, in_memory, named_files, rea
 from mcproxy.config.names import is_label
 from mcproxy.config.problems import ConfigurationError, Finding, Place, Problem, dotted
 from mcproxy.config.rules import check_rules
-from mcproxy.config.schema import Settings
-from mcproxy.config.source import read_text
+from mcproxy.config.schema import Settings, is_file_name
+from mcproxy.config.source import PASSING, NotReadNow, read_text
 from mcproxy.config.stand_in import check_stand_in_key
 from mcproxy.files.stand_in_key import StandInKeyError, stand_in_key_path
 
@@ -105,6 +105,8 @@ class Reading:
                 try:
                     key = self._stand_in_key(settings)
                 except StandInKeyError as error:
+                    if isinstance(error.__cause__, OSError) and error.__cause__.errno in PASSING:
+                        raise NotReadNow([Problem(self._path, None, "users_file", str(error))]) from None
                     problems_elsewhere = [problem(Finding(("users_file",), str(error)))]
                 users, wrong_lines = _users(settings.users_file, files, key)
                 problems_elsewhere += wrong_lines
@@ -145,7 +147,7 @@ def users_file_of(path: Path) -> Path:
     if value is None:
         message = f"is not in {path}; add it (users_file: /etc/mcproxy/users), or use --users-file"
         raise ConfigurationError([Problem(path, None, "users_file", message)])
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str) or not value or not is_file_name(value):
         message = 'must be a file name, such as "/etc/mcproxy/users"'
         raise ConfigurationError([Problem(path, document.line(("users_file",)), "users_file", message)])
     return path.parent / value

@@ -12,13 +12,20 @@ _SHOWN = 5
 _PLUS = "-PLUS"
 
 
-def ways_in(listener: Listener, settings: Settings, users: Users) -> Iterator[str]:
-    """A line for each way, in the order of the configuration: `how: who`."""
+def ways_in(listener: Listener, settings: Settings, users: Users, *, binding: bool = True) -> Iterator[str]:
+    """A line for each way, in the order of the configuration: `how: who`.
+
+    `binding`: whether the listener's certificate has a channel binding (server/channel_binding.py).
+    """
     for method in listener.authentication:
         match method:
             case "sasl":
                 for mechanism in listener.mechanisms:
-                    yield f"sasl {mechanism}: {_by_mechanism(mechanism, listener, settings, users)}"
+                    if mechanism.endswith(_PLUS) and not binding:
+                        who = "nobody: the certificate's signature has no hash that a login could be bound to"
+                    else:
+                        who = _by_mechanism(mechanism, listener, settings, users)
+                    yield f"sasl {mechanism}: {who}"
             case "token":
                 yield f"token: {_by_password(settings, users)}"
             case "none":

@@ -24,6 +24,8 @@ def _look(path: Path) -> tuple[str | int, ...] | None:
             status.st_ino,
             status.st_size,
             status.st_mtime_ns,
+            # Who writes in place may set the time of that back; nobody sets this one.
+            status.st_ctime_ns,
             status.st_mode,
             status.st_uid,
             status.st_gid,

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from mcproxy.config.certificate_files import unreadable
 from mcproxy.config.problems import Finding, Place
 from mcproxy.config.revocation import check_crl
 from mcproxy.config.schema import ListenerTls, Settings
@@ -84,13 +85,14 @@ def _tls(tls: ListenerTls, place: Place) -> Iterator[Finding]:
     ]
     yield from pair
     if not pair:
-        yield from _key_pair(tls.certificate, tls.key, place)
+        damaged = list(_key_pair(tls.certificate, tls.key, place))
+        yield from damaged or unreadable(tls.certificate, (*place, "certificate"), names=False)
     if tls.client_ca is not None:
         at = (*place, "client_ca")
         authority = [*_file(tls.client_ca, at), *_pem(tls.client_ca, at, "CERTIFICATE")]
         yield from authority
         if not authority:
-            authority = list(_authority(tls.client_ca, at))
+            authority = list(_authority(tls.client_ca, at)) or list(unreadable(tls.client_ca, at))
             yield from authority
         if tls.crl is not None:
             at = (*place, "crl")
@@ -113,7 +115,7 @@ def _pem(path: Path, place: Place, wanted: str) -> Iterator[Finding]:
     halves = [mark for mark, _ in marks]
     if halves != ["BEGIN", "END"] * (len(marks) // 2):
         yield Finding(place, f"{path} is cut short: a PEM block is not whole; copy the file again")
-    elif not any(kind.endswith(wanted) for kind in kinds):
+    elif not any(kind == wanted or (wanted == "PRIVATE KEY" and kind.endswith(wanted)) for kind in kinds):
         held = f"it holds {', '.join(sorted(kinds))}" if kinds else "it is not in PEM form"
         what = "revocation list" if wanted == "X509 CRL" else wanted.lower()
         yield Finding(place, f"{path} holds no {what}: {held}")
@@ -121,6 +123,19 @@ def _pem(path: Path, place: Place, wanted: str) -> Iterator[Finding]:
         yield Finding(place, f"{path} is encrypted and nobody is there to type its passphrase; store it decrypted")
     elif wanted == "CERTIFICATE" and "X509 CRL" in kinds:
         yield Finding(place, f"{path} holds a revocation list; put that into a file of its own, and name it as crl")
+    elif others := sorted(kind for kind in kinds if not _is_read(kind, wanted, place)):
+        # Some of OpenSSL's functions read these, and others do not.
+        alone = f"write a {wanted} in its place, or take it out"
+        yield Finding(place, f"{path} holds a {others[0]} beside what is wanted here; {alone}")
+
+
+def _is_read(kind: str, wanted: str, place: Place) -> bool:
+    """Whether a PEM block may stand in the file. A key beside the server's certificate is a habit of other programs."""
+    if wanted == "X509 CRL":
+        return kind in ("X509 CRL", "CERTIFICATE")  # the latter is refused by check_crl
+    if wanted == "CERTIFICATE" and place[-1] == "client_ca":
+        return kind == "CERTIFICATE"
+    return kind not in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE")
 
 
 def _key_pair(certificate: Path, key: Path, place: Place) -> Iterator[Finding]:

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from mcproxy.auth.users import Users
-from mcproxy.config.problems import Place
+from mcproxy.config.problems import Place, Problem
 from mcproxy.config.schema import Settings
+from mcproxy.config.source import PASSING, NotReadNow
 
 LARGEST = 64 * 2**20
 """Bytes of one file that a configuration names. 100,000 users take about 20 MiB; a pipe or device would have no end."""
@@ -85,11 +86,18 @@ def _named(value: Any, place: Place) -> Iterator[tuple[Place, Path]]:
 
 
 def read_files(settings: Settings) -> Files:
-    """Whatever can be read of the files that the settings name; the machine's checks tell about the rest."""
+    """Whatever can be read of the files that the settings name; the machine's checks tell about the rest.
+
+    Raises NotReadNow.
+    """
     files = {}
     for _, path in named_files(settings):
-        with contextlib.suppress(OSError):
+        try:
             files[path] = _read(path)
+        except OSError as error:
+            if error.errno in PASSING:
+                message = f"can't be read now: {os.strerror(error.errno)}"
+                raise NotReadNow([Problem(path, None, "", message)]) from None
     return files
 
 

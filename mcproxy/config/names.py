@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from mcproxy.auth.offer import MECHANISMS as MECHANISMS
 from mcproxy.auth.preparation import name_problem
@@ -25,6 +26,40 @@ KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})
 GRANT_KINDS = ("user", "certificate", "address", "peer")
 
 LONGEST_KEY = 250  # protocol.txt: "currently the length limit of a key is set at 250 characters"
+
+_SUBJECT = re.compile(r"\A\s*subject\s*=\s*", re.IGNORECASE)
+# As RFC 4514 and `openssl x509 -nameopt RFC2253` spell them, in small letters.
+_ATTRIBUTES = {
+    "cn": NameOID.COMMON_NAME,
+    "commonname": NameOID.COMMON_NAME,
+    "l": NameOID.LOCALITY_NAME,
+    "st": NameOID.STATE_OR_PROVINCE_NAME,
+    "s": NameOID.STATE_OR_PROVINCE_NAME,
+    "o": NameOID.ORGANIZATION_NAME,
+    "ou": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "c": NameOID.COUNTRY_NAME,
+    "street": NameOID.STREET_ADDRESS,
+    "dc": NameOID.DOMAIN_COMPONENT,
+    "uid": NameOID.USER_ID,
+    "emailaddress": NameOID.EMAIL_ADDRESS,
+    "serialnumber": NameOID.SERIAL_NUMBER,
+    "sn": NameOID.SURNAME,
+    "gn": NameOID.GIVEN_NAME,
+    "title": NameOID.TITLE,
+    "initials": NameOID.INITIALS,
+    "pseudonym": NameOID.PSEUDONYM,
+    "dnqualifier": NameOID.DN_QUALIFIER,
+    "generationqualifier": NameOID.GENERATION_QUALIFIER,
+    "postalcode": NameOID.POSTAL_CODE,
+    "organizationidentifier": NameOID.ORGANIZATION_IDENTIFIER,
+    "unstructuredname": NameOID.UNSTRUCTURED_NAME,
+    "businesscategory": NameOID.BUSINESS_CATEGORY,
+    "description": x509.ObjectIdentifier("2.5.4.13"),
+    "name": x509.ObjectIdentifier("2.5.4.41"),
+    "jurisdictionl": NameOID.JURISDICTION_LOCALITY_NAME,
+    "jurisdictionst": NameOID.JURISDICTION_STATE_OR_PROVINCE_NAME,
+    "jurisdictionc": NameOID.JURISDICTION_COUNTRY_NAME,
+}
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY_BYTES = re.compile(rb"[\x21-\x7e\x80-\xff]*")  # protocol.txt: "no control characters or space"
@@ -99,14 +134,24 @@ def parse_certificate_name(value: Any) -> CertificateName:
 
 
 def _subject(value: str) -> str:
-    """A distinguished name as it is compared: in the one spelling that certificates' own are brought to."""
+    """A distinguished name as it is compared: in the one spelling that certificates' own are brought to.
+
+    Attributes may be called as OpenSSL calls them, in any case, and its `subject=` may stand before.
+    """
     try:
-        return x509.Name.from_rfc4514_string(value).rfc4514_string()
+        return x509.Name.from_rfc4514_string(_SUBJECT.sub("", value), _Attributes(_ATTRIBUTES)).rfc4514_string()
     except ValueError:
         raise ValueError(
             f'"{value}" is not a subject as RFC 4514 spells it, such as "CN=web,O=Example"; '
             "to see one: openssl x509 -in FILE -noout -subject -nameopt RFC2253"
         ) from None
+
+
+class _Attributes(dict[str, x509.ObjectIdentifier]):
+    """The types of attributes by their names, whatever the case of these (RFC 4512 section 1.4)."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
 
 
 def parse_key_pattern(value: Any) -> str:

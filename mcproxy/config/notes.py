@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from mcproxy.auth.users import Users, parse_users
 from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.breadth import allow_notes, grant_notes, login_notes
+from mcproxy.config.certificate_files import authority_kind_notes, server_notes
 from mcproxy.config.expiry import authority_notes
 from mcproxy.config.material import Material, in_memory
 from mcproxy.config.problems import Finding, Place, nearest
@@ -64,7 +64,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     users = user_names(settings)
     for name, listener in settings.listeners.items():
         place = ("listeners", name)
-        yield from _allowed(listener, (*place, "allow"))
+        yield from allow_notes(listener, (*place, "allow"))
         yield from _clear_text(listener, place)
         for index, network in enumerate(listener.proxy_protocol):
             if network.prefixlen == 0:
@@ -73,10 +73,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         for index, address in enumerate(listener.bind):
             yield from _directory(address, (*place, "bind", index))
         if listener.tls is not None:
-            yield from _certificate(listener.tls.certificate, (*place, "tls", "certificate"))
+            at = (*place, "tls", "certificate")
+            yield from server_notes(listener.tls.certificate, datetime.now(UTC), SOON_DAYS, at)
             yield from _client_certificates(listener.tls, (*place, "tls"))
             yield from _changeable(listener.tls, (*place, "tls"))
         yield from _logins(listener, users, settings, (*place, "authentication"))
+        yield from login_notes(listener, settings, _users(settings), place)
+        yield from _tokens_as_values(listener, settings, (*place, "authentication"))
     yield from saslauthd_notes(settings, ("saslauthd",))
     for index, grant in enumerate(settings.grants):
         known = settings.users_file is None or settings.saslauthd is not None
@@ -84,21 +87,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             near = nearest(grant.user, users)
             hint = f'; did you mean "{near}"?' if near else '; "mcproxy user add" adds users'
             yield Finding(("grants", index, "user"), f"{grant.user} is not in {settings.users_file}{hint}")
+    yield from grant_notes(settings)
     yield from unlike_users(_users(settings))
     yield from _directory(settings.admin.bind, ("admin", "bind"))
     if settings.admin.health_bind is not None:
         yield from _directory(settings.admin.health_bind, ("admin", "health_bind"))
     if not settings.default_roles and not any(grant.roles for grant in settings.grants):
         yield Finding(("grants",), "nobody may do anything: no grant has a role and there are no default_roles")
-
-
-def _allowed(listener: Listener, place: Place) -> Iterator[Finding]:
-    if not listener.is_unix and not listener.allow:
-        yield Finding(place, "is empty, so nobody may connect")
-    for index, network in enumerate(listener.allow):
-        if network.prefixlen == 0:
-            every = f"every address of IPv{network.version}"
-            yield Finding((*place, index), f"{network} is {every}; list the networks that clients are in")
 
 
 def _clear_text(listener: Listener, place: Place) -> Iterator[Finding]:
@@ -127,6 +122,8 @@ def _logins(listener: Listener, users: list[str], settings: Settings, place: Pla
             yield Finding(place, "none gives default_roles, and there are none: nobody may do anything here")
         return
     able = {grant.kind for grant in settings.grants}
+    if "certificate" in able and "EXTERNAL" in listener.mechanisms:
+        able |= {"sasl"}
     if users:
         able |= {"sasl", "token"}
     elif settings.saslauthd is not None and asks_passwords(listener):
@@ -136,16 +133,17 @@ def _logins(listener: Listener, users: list[str], settings: Settings, place: Pla
         yield Finding(place, f"nobody can log in here: {' and '.join(lacking)}")
 
 
-def _certificate(path: Path, place: Place) -> Iterator[Finding]:
-    certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    now = datetime.now(UTC)
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if begins > now:
-        yield Finding(place, f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC; clients will refuse it")
-    if ends < now:
-        yield Finding(place, f"{path} has expired on {ends:%Y-%m-%d %H:%M} UTC; clients will refuse it")
-    elif (ends - now).days < SOON_DAYS:
-        yield Finding(place, f"{path} expires in {(ends - now).days} days")
+def _tokens_as_values(listener: Listener, settings: Settings, place: Place) -> Iterator[Finding]:
+    if "token" not in listener.authentication:
+        return
+    everything = {name for name, role in settings.roles.items() if "write" in role.commands and "*" in role.keys}
+    for grant in settings.grants:
+        if grant.kind in listener.authentication and everything.intersection(grant.roles):
+            message = (
+                f"{grant.as_} may write every key, so what it sends first is stored and never a token login; "
+                "make a listener of its own for tokens, or narrow its roles"
+            )
+            yield Finding(place, message)
 
 
 def _changeable(tls: ListenerTls, place: Place) -> Iterator[Finding]:
@@ -159,5 +157,6 @@ def _client_certificates(tls: ListenerTls, place: Place) -> Iterator[Finding]:
     if tls.client_ca is not None:
         now = datetime.now(UTC)
         yield from authority_notes(tls.client_ca, now, SOON_DAYS, (*place, "client_ca"))
+        yield from authority_kind_notes(tls.client_ca, (*place, "client_ca"))
         if tls.crl is not None:
             yield from crl_notes(tls.crl, tls.client_ca, now, CRL_SOON_DAYS, (*place, "crl"))

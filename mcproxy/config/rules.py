@@ -32,6 +32,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
     for index, grant in enumerate(settings.grants):
         yield from _grant(grant, settings, ("grants", index))
     yield from _grants_that_disagree(settings.grants)
+    yield from _names_that_share_roles(settings.grants)
     yield from _unknown_roles(settings.default_roles, settings, ("default_roles",))
     yield from _limits(settings.limits, settings.workers, ("limits",))
     yield from _admin(settings.admin, ("admin",))
@@ -89,6 +90,9 @@ def _listener_logins(listener: Listener, place: Place) -> Iterator[Finding]:
         if not listener.is_local:
             message = "none is for loopback addresses and unix sockets; elsewhere somebody must log in"
             yield Finding(at, message, about=(bind,))
+        if listener.proxy_protocol:
+            message = "none is for clients on this machine, and a balancer brings others; let them log in"
+            yield Finding(at, message, about=((*place, "proxy_protocol"),))
     if "peer" in methods and not all(isinstance(address, UnixAddress) for address in listener.bind):
         message = "peer needs a unix socket: over TCP the kernel doesn't know who is at the other end"
         yield Finding(at, message, about=(bind,))
@@ -203,6 +207,25 @@ def _grants_that_disagree(grants: list[Grant]) -> Iterator[Finding]:
             if first != grant.as_:
                 message = f'an earlier grant calls the same {kind} "{first}"; one {kind} has one name'
                 yield Finding(("grants", index, "as"), message)
+
+
+def _names_that_share_roles(grants: list[Grant]) -> Iterator[Finding]:
+    """Several may share a name, which is all that logs and rules know them by: so each has the roles of all of them."""
+    roles: dict[tuple[str, str], dict[Any, set[str]]] = {}
+    first: dict[tuple[str, str], int] = {}
+    for index, grant in enumerate(grants):
+        for kind in GRANT_KINDS[1:]:
+            if (matched := getattr(grant, kind)) is not None and grant.as_ is not None:
+                first.setdefault((kind, grant.as_), index)
+                roles.setdefault((kind, grant.as_), {}).setdefault(matched, set()).update(grant.roles)
+    for (kind, name), of_each in roles.items():
+        if len(set(map(frozenset, of_each.values()))) > 1:
+            plural = f"{kind}es" if kind == "address" else f"{kind}s"
+            message = (
+                f'"{name}" is the name of several {plural} with different roles, and each would have the roles of all; '
+                "give each a name of its own, or the same roles"
+            )
+            yield Finding(("grants", first[kind, name], "as"), message)
 
 
 def _unknown_roles(roles: list[str], settings: Settings, place: Place) -> Iterator[Finding]:

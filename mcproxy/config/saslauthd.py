@@ -29,15 +29,6 @@ def saslauthd_rules(settings: Settings, place: Place) -> Iterator[Finding]:
         limit, least = show_duration(settings.limits.login_timeout), show_duration(LOGIN_REMAINDER)
         message = f"must leave {least} or more of limits.login_timeout ({limit}) for the rest of the login"
         yield Finding((*place, "timeout"), message, about=(("limits", "login_timeout"),))
-    for name, listener in settings.listeners.items():
-        methods = listener.authentication
-        others = [method for method in ("certificate", "address", "peer") if method in methods]
-        if "token" in methods and others:
-            message = (
-                f"token beside {' and '.join(others)} can't be had with saslauthd: who is known already may store a "
-                "value with his first command, and only the users file tells a login from that; make a listener of each"
-            )
-            yield Finding(("listeners", name, "authentication"), message, about=(place,))
 
 
 def saslauthd_notes(settings: Settings, place: Place) -> Iterator[Finding]:

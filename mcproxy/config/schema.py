@@ -47,12 +47,25 @@ SMALLEST_BUFFER = 2**20
 """Bytes that any process needs for what its clients are sent."""
 
 
+def is_file_name(value: str) -> bool:
+    """Whether a file may be called that: one line, without PEM, and no part longer than NAME_MAX (Linux: 255 bytes)."""
+    if any(ord(character) < 32 for character in value) or "-----BEGIN" in value:
+        return False
+    try:
+        return all(len(os.fsencode(part)) <= 255 for part in value.split("/"))
+    except UnicodeEncodeError:  # half a pair of UTF-16
+        return False
+
+
 def _path(value: Any, info: ValidationInfo) -> Path:
     """A file name; relative ones are relative to the configuration file's directory, which the context names."""
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError('must be a file name, such as "/etc/mcproxy/users"')
     if "\0" in str(value):
         raise ValueError("a file name can't hold a NUL")
+    # Not repeated: it may be a key or a password that somebody put here by mistake.
+    if not is_file_name(str(value)):
+        raise ValueError("must be the name of a file, and not what the file holds; what stands here is no name")
     return Path((info.context or {}).get("directory", ""), value)
 
 

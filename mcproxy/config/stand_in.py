@@ -64,7 +64,7 @@ def unlike_users(users: Users) -> Iterator[Finding]:
     if unlike:
         others = "" if len(unlike) == 1 else f" and {len(unlike) - 1} more"
         message = (
-            f"{unlike[0]}{others} can be told from unknown users, who look like most: the iterations or the length of "
-            'the salt differ; "mcproxy user passwd" makes them alike'
+            f"{unlike[0]}{others} can be told from unknown users, who look like most: the mechanism, the iterations or "
+            'the length of the salt differ; "mcproxy user passwd" makes them alike'
         )
         yield Finding(("users_file",), message)

@@ -22,7 +22,7 @@ LONGEST_FILE: Final = 64
 
 
 class StandInKeyError(Exception):
-    """There is no key, and why, and what to do: one line."""
+    """There is no key, and why, and what to do: one line. Its cause is the system's error, if there was one."""
 
 
 def stand_in_key_path(users_file: Path) -> Path:
@@ -42,7 +42,7 @@ def read_stand_in_key(users_file: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StandInKeyError(f"{path} can't be read by user id {os.geteuid()}: {_reason(error)}") from None
+        raise StandInKeyError(f"{path} can't be read by user id {os.geteuid()}: {_reason(error)}") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -53,7 +53,7 @@ def read_stand_in_key(users_file: Path) -> bytes | None:
             raise StandInKeyError(f"{path} can be {can} by everybody (mode {mode:04o}); run: chmod o= {path}")
         return _decoded(os.read(descriptor, LONGEST_FILE + 1), path)
     except OSError as error:
-        raise StandInKeyError(f"{path} can't be read: {_reason(error)}") from None
+        raise StandInKeyError(f"{path} can't be read: {_reason(error)}") from error
     finally:
         os.close(descriptor)
 
@@ -74,7 +74,7 @@ def read_or_make_stand_in_key(users_file: Path) -> bytes:
     except OSError as error:
         raise StandInKeyError(
             f"there is no file {path} and it can't be made: {_reason(error)}; {how_to_make(path)}"
-        ) from None
+        ) from error
     key = read_stand_in_key(users_file)
     if key is None:
         raise StandInKeyError(f"{path} was taken away while it was made")

@@ -111,6 +111,8 @@ def configure(
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_StandardLibraryHandler()], force=True)
+    # What libraries warn of, such as odd certificates of clients, joins our lines too.
+    logging.captureWarnings(True)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:

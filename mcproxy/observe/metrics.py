@@ -28,6 +28,7 @@ class ConnectionRefusal(StrEnum):
     TOO_MANY = "too_many"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
     TLS = "tls"
+    CROWDED_OUT = "crowded_out"
     LOGIN_TIMEOUT = "login_timeout"
     LOGIN_FAILED = "login_failed"
     PROTOCOL = "protocol"

@@ -5,8 +5,9 @@ one form that all its spellings share: domains in small letters, and of URIs the
 section 6.2.2.1). What is not spelled as names of its type are (control and non-ASCII characters, NUL, a DNS wildcard,
 a SPIFFE ID in capitals) is nobody's name and matches nothing.
 
-In a grant `*` stands for one or more characters within one part of a name: never for `.` in a domain, never for `@`,
-never for a delimiter or a percent-encoded character of a URI. Nothing else has a meaning of its own.
+In a grant `*` stands for one or more characters within one part of a name: never for `.` in a domain or in the host of
+a URI, never for `@`, never for a delimiter or a percent-encoded character of a URI. Nothing else has a meaning of its
+own.
 """
 
 import re
@@ -23,7 +24,8 @@ T = TypeVar("T")
 _DOMAIN: Final = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 # A dot-atom of RFC 5322 section 3.2.3. Quoted local parts, which may hold an @, are not taken.
 _LOCAL: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
-# RFC 3986 section 2: unreserved and sub-delims are what `*` stands for; the others have a meaning.
+_LABEL: Final = "[a-z0-9_-]"
+# RFC 3986 section 2: unreserved and sub-delims are what `*` stands for behind the host; the others have a meaning.
 _URI_PART: Final = r"[A-Za-z0-9._~!$&'()*+,;=-]"
 _URI_REST: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:/?#\[\]@-]|%[0-9A-Fa-f]{2})"
 _SPELLED: Final = {
@@ -33,6 +35,7 @@ _SPELLED: Final = {
     "subject": re.compile(r"[\x20-\x7e]+"),
 }
 _AUTHORITY: Final = re.compile(r"([^:]*)://([^/?#]*)(.*)")
+_AUTHORITY_DELIMITER: Final = re.compile(r"[.@:\[\]]")
 # SPIFFE-ID standard, section 2: no capitals before the path, no empty segment and none of dots.
 _SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 _EXPLAINED: Final = {
@@ -77,8 +80,8 @@ def granted(kind: str, value: str) -> CertificateName:
         raise ValueError(f"must have at most {LONGEST} characters")
     if not value.isascii() or not value.isprintable():
         raise ValueError(f"{value!a}: names hold printable ASCII characters only; one with others would match nothing")
-    # With a character that every part of a name may have in place of each star.
-    if not _is_spelled(kind, value if kind == "subject" else value.replace("*", "a")):
+    # With a character that every part of a name may have in place of each star, but nothing percent-encoded.
+    if not _is_spelled(kind, value if kind == "subject" else value.replace("*", "g")):
         raise ValueError(f'"{value}" {_EXPLAINED[kind]}')
     name = CertificateName(kind, _canonical(kind, value))
     if name.is_pattern:
@@ -122,7 +125,8 @@ def _canonical(kind: str, value: str) -> str:
 def _parts(name: CertificateName) -> list[str]:
     """What stands between delimiters."""
     if name.kind == "uri":
-        return re.findall(f"{_URI_PART}+", name.value)
+        authority, rest = _authority_and_rest(name.value)
+        return [*_AUTHORITY_DELIMITER.split(authority), *re.findall(f"{_URI_PART}+", rest)]
     local, at, domain = name.value.rpartition("@")
     return [*([local] if at else []), *domain.split(".")]
 
@@ -130,9 +134,20 @@ def _parts(name: CertificateName) -> list[str]:
 def _expression(name: CertificateName) -> str:
     """A regular expression of the names that a pattern means."""
     if name.kind == "uri":
-        return re.escape(name.value).replace(r"\*", f"{_URI_PART}+")
+        authority, rest = _authority_and_rest(name.value)
+        return _starred(authority, _LABEL) + _starred(rest, _URI_PART)
     local, at, domain = name.value.rpartition("@")
-    return re.escape(local).replace(r"\*", f"{_LOCAL}+") + at + re.escape(domain).replace(r"\*", "[a-z0-9_-]+")
+    return _starred(local, _LOCAL) + at + _starred(domain, _LABEL)
+
+
+def _starred(text: str, part: str) -> str:
+    return re.escape(text).replace(r"\*", f"{part}+")
+
+
+def _authority_and_rest(uri: str) -> tuple[str, str]:
+    """A URI up to its path, and the rest; the first is empty without an authority."""
+    found = _AUTHORITY.fullmatch(uri)
+    return (uri[: found.start(3)], found[3]) if found is not None else ("", uri)
 
 
 class CertificateTable(Generic[T]):

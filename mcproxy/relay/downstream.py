@@ -1,6 +1,7 @@
 """A client's side of a session: its socket, what came in and isn't taken yet, what goes out and isn't sent yet."""
 
 import fcntl
+import math
 import select
 import socket
 import sys
@@ -11,14 +12,12 @@ from mcproxy.relay.input import Input
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.output import Output
 from mcproxy.relay.poller import READ, Handler, Relay
-from mcproxy.relay.secured import RECEIVE_SIZE, Connection, Secured, socket_of
+from mcproxy.relay.secured import NO_DATA, RECEIVE_SIZE, TLS_UNSENT, Connection, Secured, socket_of
 from mcproxy.wire.requests import Sink
 
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts; and so long after its socket
 # was last writable, a client that reads has to have read enough for it to be so again.
 FRAME_STALLS: Final = 10
-# Bytes of alerts and the like. A client of TLS 1.2 could ask for renegotiations without end, each of which is refused.
-TLS_UNSENT: Final = 4096
 WRITE: Final = select.EPOLLOUT
 GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -59,6 +58,8 @@ class Downstream(Sink, Handler):
         # The client has closed both ways. What it sent before is still taken, as memcached would.
         self._hung_up = False
         self._active = relay.now
+        # When it is closed whatever is still to be delivered, in seconds of the monotonic clock.
+        self.ends_at = math.inf
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data`, and keep the rest."""
@@ -108,8 +109,8 @@ class Downstream(Sink, Handler):
             data = self._recv(RECEIVE_SIZE) if secured is None else secured.receive(RECEIVE_SIZE)
         except BlockingIOError:
             return
-        except OSError:
-            self.close("connection reset")
+        except OSError as error:
+            self.close(NO_DATA if getattr(error, "reason", None) == NO_DATA else "connection reset")
             return
         if not data:
             self._finish("closed by the client")
@@ -240,10 +241,12 @@ class Downstream(Sink, Handler):
         """End a client that takes nothing, leaves a frame unfinished, or has been idle for too long."""
         limits = self._limits
         if self._secured is not None and self._secured.unsent > TLS_UNSENT:
-            self.close("keeps renegotiating")
+            self.close(NO_DATA)
             return
         stalled = now - self.stalled_since
-        if self._output.queued:
+        if now >= self.ends_at:
+            self.close(self._finish_reason)
+        elif self._output.queued:
             if self._takes_some():
                 self._took = now
             slow = now - max(self.stalled_since, self._took)

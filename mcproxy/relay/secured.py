@@ -10,19 +10,27 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 RECEIVE_SIZE: Final = 64 * 1024
 # What one read returns at most: a TLS record (RFC 8446 section 5.1).
 _RECORD: Final = 16 * 1024
 # What sockets received, until it is decrypted. One for all: nothing of it is kept.
 _received: Final = memoryview(bytearray(RECEIVE_SIZE))
+# Bytes that may come without bringing data: twice the longest record, which may come in small parts. A client of TLS
+# 1.3 could send key updates without end, and one of 1.2 requests for renegotiation.
+_WITHOUT_DATA: Final = 2 * (_RECORD + 2048)
+# Bytes of answers to these, such as key updates in return, that wait for a reply to go out with.
+TLS_UNSENT: Final = 4096
+NO_DATA: Final = "sends TLS messages that carry no data"
+"""What stands against a client that goes over either bound, as the `reason` of the ssl.SSLError too."""
 
 
 class Secured:
     """The server's side of TLS. After `handshake` returned True, `receive` and `encrypt` carry the data.
 
-    `ended`: the client has said goodbye, though the end of the stream may not have come yet.
+    `ended`: the client has said goodbye, though the end of the stream may not have come yet. `presented` is for whoever
+    reads the client's certificate to keep what it says.
     """
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
@@ -38,6 +46,9 @@ class Secured:
         self._write: Callable[[bytes | memoryview], int] = inner.write
         self._take = self._outgoing.read
         self.ended = False
+        self.presented: Any = None
+        # Bytes that came since there was data.
+        self._without_data = 0
 
     def handshake(self) -> tuple[bool, bytes]:
         """One step: whether it is done, and bytes to send first. Before the next, `feed` more. Raises ssl.SSLError."""
@@ -67,10 +78,15 @@ class Secured:
         return self._outgoing.pending
 
     def receive(self, size: int) -> bytes:
-        """All that can be had now; empty at the end. Raises BlockingIOError, or OSError if the connection is broken."""
+        """All that can be had now; empty at the end.
+
+        Raises BlockingIOError, or OSError if the connection is broken. Who sends TLS messages without end but no data
+        is no use to anybody: that is an ssl.SSLError.
+        """
         if self.ended:
             return b""
         wanted = _RECORD
+        received = 0
         if not self._incoming.pending:
             received = self._receive_into(_received, size)
             if not received:
@@ -82,7 +98,11 @@ class Secured:
         try:
             first = self._read(wanted)
         except ssl.SSLWantReadError:
+            self._without_data += received
+            if self._without_data > _WITHOUT_DATA or self._outgoing.pending > TLS_UNSENT:
+                raise _no_data() from None
             raise BlockingIOError from None
+        self._without_data = 0
         if len(first) < wanted and not self._incoming.pending:
             if not first:
                 self.ended = True
@@ -128,6 +148,12 @@ class Secured:
     def tls(self) -> ssl.SSLObject:
         """For what is asked once in a connection's life; the data goes through the methods above."""
         return self._tls
+
+
+def _no_data() -> ssl.SSLError:
+    error = ssl.SSLError(ssl.SSL_ERROR_SSL, NO_DATA)
+    error.reason = NO_DATA
+    return error
 
 
 Connection = socket.socket | Secured

@@ -278,6 +278,23 @@ class Session(Downstream):
         elif not self._paused:
             self._finish(STOPPED)
 
+    def revoke(self, reason: str, patience: float) -> None:
+        """The client may do nothing of this any more: of what it sent, nothing goes up that isn't in flight already.
+
+        What is in flight is answered within `patience` seconds; then the session closes, and one with a link of its own
+        at once. To be followed by the relay's `settle`.
+        """
+        self._relay.refresh()
+        if self._discarding or self._private_opening or self._private_link is not None:
+            self.close(reason)
+            return
+        self._draining = True
+        # It waits for its turn, and doesn't get it.
+        self._private = None
+        self._log_in_again = False
+        self.ends_at = self._relay.now + patience
+        self._finish(reason)
+
     def change_limits(self, limits: SessionLimits) -> None:
         """From now on these hold."""
         self._limits = limits

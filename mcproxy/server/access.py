@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from mcproxy.auth.principals import Principal
@@ -20,7 +20,8 @@ from mcproxy.wire.text_rules import TextRules
 ANONYMOUS = Principal("anonymous", "anonymous")
 # Names of one certificate in one line of the log.
 _NAMES_LOGGED = 8
-_CREDENTIALS = struct.Struct("3i")
+# struct ucred of unix(7): a process id, and a user and a group id without a sign.
+_CREDENTIALS = struct.Struct("=iII")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,10 @@ class Access:
 
     def _is_of_the_file(self, username: str) -> bool:
         return self._users is None or username in self._users
+
+    def may_write(self, principal: Principal) -> Callable[[bytes], bool]:
+        """Which keys the principal may write."""
+        return self._ruleset(self.roles_of(principal)).keys("write").__contains__
 
     def text_rules(self, principal: Principal) -> TextRules:
         """What the principal may do, compiled into the text grammar."""

@@ -1,23 +1,31 @@
-"""How many connections there may be: in all, not yet logged in, and from one address. Counted here for one process or
-for all workers."""
+"""How many connections there may be: in all, of one address, and not yet logged in of one listener and of one source.
+Counted here for one process or for all workers."""
 
 from collections import Counter
+from collections.abc import Hashable
+from typing import Any, Final
 
 import trio
 
+from mcproxy.auth.buckets import source_of
 from mcproxy.config.schema import Limits
 from mcproxy.observe.metrics import ConnectionRefusal
+from mcproxy.server.shared import NoRoom
 
-# Connections from one address that are not logged in. Loopback and unix sockets have no such cap.
-LOGINS_PER_ADDRESS = 64
+LOGINS_PER_SOURCE: Final = 64
+"""Connections that are not logged in, from what the throttle counts as one source: an IPv4 address, an IPv6 /64.
+Loopback and unix sockets have no such cap."""
+LOOK_AGAIN: Final = 0.1
+"""Seconds after which somebody who waits for room is asked for anew what may be done."""
 
 
 class CountedPlace:
     """One connection's place, as Place of shared.py has it."""
 
-    __slots__ = ("_admission", "_held", "_waiting", "address")
+    __slots__ = ("_admission", "_held", "_waiting", "address", "queue")
 
-    def __init__(self, admission: "Admission", address: str | None) -> None:
+    def __init__(self, admission: "Admission", queue: Hashable, address: str | None) -> None:
+        self.queue = queue
         self.address = address
         self._admission = admission
         self._held = True
@@ -27,7 +35,7 @@ class CountedPlace:
         """It counts as a session from now on."""
         if self._waiting:
             self._waiting = False
-            self._admission.remove_waiting(self.address)
+            self._admission.remove_waiting(self.queue, self.address)
 
     async def logs_in_again(self) -> bool:
         """It counts as not logged in again; False if there are too many of these."""
@@ -36,10 +44,10 @@ class CountedPlace:
     def waits_again(self) -> bool:
         """As logs_in_again, which is asynchronous only where somebody else must be asked."""
         if not self._waiting:
-            if not self._held or not self._admission.may_wait(self.address):
+            if not self._held or not self._admission.may_wait(self.queue, self.address):
                 return False
             self._waiting = True
-            self._admission.add_waiting(self.address)
+            self._admission.add_waiting(self.queue, self.address)
         return True
 
     async def comes_from(self, address: str) -> ConnectionRefusal | None:
@@ -63,95 +71,112 @@ class CountedPlace:
 
 
 class Admission:
-    """Counts places. `per_address` 0: no cap after login; an address of None (loopback, unix) has no cap at all."""
+    """Counts places. `per_address` 0: no cap after login; an address of None (loopback, unix) has no cap at all.
 
-    def __init__(self, connections: int, per_address: int, logins: int) -> None:
+    `queue` is a listener, or one worker's part of a listener: those who come by one of them wait for each other, so
+    each has places of its own for those who log in. Of several workers each has an equal part of `logins`, since only
+    those in the same process can be made to give up their places (crowd.py).
+    """
+
+    def __init__(self, connections: int, per_address: int, logins: int, workers: int = 1) -> None:
+        self._workers = workers
         self.connections = 0
         self.waiting = 0
         self._most = connections
         self._most_per_address = per_address
-        self._most_waiting = logins
+        self._most_waiting = max(1, logins // workers)
         # Set, and replaced, when there is room for somebody to log in again.
         self._room = trio.Event()
+        self._waiting: Counter[Hashable] = Counter()
         self._by_address: Counter[str] = Counter()
-        self._waiting_by_address: Counter[str] = Counter()
+        self._waiting_by_source: Counter[str] = Counter()
 
     @classmethod
-    def of(cls, limits: Limits) -> "Admission":
+    def of(cls, limits: Limits, workers: int = 1) -> "Admission":
         """With the limits of a configuration."""
-        return cls(limits.connections, limits.connections_per_address, limits.login_connections)
+        return cls(limits.connections, limits.connections_per_address, limits.login_connections, workers)
 
     def change_limits(self, limits: Limits) -> None:
         """Those of another configuration. Who is inside stays, however many they are."""
         self._most = limits.connections
         self._most_per_address = limits.connections_per_address
-        self._most_waiting = limits.login_connections
+        self._most_waiting = max(1, limits.login_connections // self._workers)
         self._room.set()
         self._room = trio.Event()
-
-    @property
-    def must_wait(self) -> bool:
-        """Whether whoever comes now has to wait until somebody else has logged in."""
-        return self.waiting >= self._most_waiting and self.connections < self._most
 
     async def is_ahead(self) -> bool:
         """A single process has nobody to be ahead of."""
         return False
 
-    async def enter(self, address: str | None) -> CountedPlace | ConnectionRefusal:
-        """A place, or why there is none. Waits while as many are logging in as may.
+    async def enter(
+        self, queue: Hashable, address: str | None, no_room: NoRoom = lambda: None
+    ) -> CountedPlace | ConnectionRefusal:
+        """As Entrance.enter of shared.py.
 
         After a restart all clients come back at once; the kernel keeps those waiting behind this one.
         """
-        while self.must_wait:
-            await self._room.wait()
-        return self.enter_now(address)
+        while (place := self.enter_now(queue, address)) is None:
+            if (refusal := no_room()) is not None:
+                return refusal
+            with trio.move_on_after(LOOK_AGAIN):
+                await self._room.wait()
+        return place
 
-    def enter_now(self, address: str | None) -> CountedPlace | ConnectionRefusal:
-        """As enter, but whoever would have to wait is refused."""
-        if self.connections >= self._most or self.waiting >= self._most_waiting:
+    def enter_now(self, queue: Hashable, address: str | None) -> CountedPlace | ConnectionRefusal | None:
+        """As enter, but None for whoever has to wait until somebody else has logged in."""
+        if self.connections >= self._most:
             return ConnectionRefusal.TOO_MANY
-        if address is not None and (refusal := self.count_address(address)) is not None:
-            return refusal
+        if address is not None and self._is_at_cap(address):
+            return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        if self._waiting[queue] >= self._most_waiting:
+            return None
         self.connections += 1
-        self.waiting += 1
-        return CountedPlace(self, address)
+        if address is not None:
+            self._by_address[address] += 1
+        self.add_waiting(queue, address)
+        return CountedPlace(self, queue, address)
 
     def count_address(self, address: str) -> ConnectionRefusal | None:
-        """One more connection of an address, which isn't logged in; or why there may be no more of them."""
-        if self._most_per_address and self._by_address.get(address, 0) >= self._most_per_address:
-            return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
-        if self._waiting_by_address.get(address, 0) >= LOGINS_PER_ADDRESS:
+        """A connection that isn't logged in is one of this address; or why there may be no more of them."""
+        if self._is_at_cap(address):
             return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
         self._by_address[address] += 1
-        self._waiting_by_address[address] += 1
+        self._waiting_by_source[source_of(address).key] += 1
         return None
 
-    def may_wait(self, address: str | None) -> bool:
-        """Whether one more of this address may be logging in."""
-        if self.waiting >= self._most_waiting:
+    def _is_at_cap(self, address: str) -> bool:
+        if self._most_per_address and self._by_address[address] >= self._most_per_address:
+            return True
+        return self._waiting_by_source[source_of(address).key] >= LOGINS_PER_SOURCE
+
+    def may_wait(self, queue: Hashable, address: str | None) -> bool:
+        """Whether one more of this queue and this address may be logging in."""
+        if self._waiting[queue] >= self._most_waiting:
             return False
-        return address is None or self._waiting_by_address.get(address, 0) < LOGINS_PER_ADDRESS
+        return address is None or self._waiting_by_source[source_of(address).key] < LOGINS_PER_SOURCE
 
-    def add_waiting(self, address: str | None) -> None:
+    def add_waiting(self, queue: Hashable, address: str | None) -> None:
         self.waiting += 1
+        self._waiting[queue] += 1
         if address is not None:
-            self._waiting_by_address[address] += 1
+            self._waiting_by_source[source_of(address).key] += 1
 
-    def remove_waiting(self, address: str | None) -> None:
-        if self.waiting >= self._most_waiting:
+    def remove_waiting(self, queue: Hashable, address: str | None) -> None:
+        if self._waiting[queue] >= self._most_waiting:
             self._room.set()
             self._room = trio.Event()
         self.waiting -= 1
-        _decrement(self._waiting_by_address, address)
+        _decrement(self._waiting, queue)
+        if address is not None:
+            _decrement(self._waiting_by_source, source_of(address).key)
 
     def remove(self, address: str | None) -> None:
         self.connections -= 1
-        _decrement(self._by_address, address)
+        if address is not None:
+            _decrement(self._by_address, address)
 
 
-def _decrement(counts: "Counter[str]", address: str | None) -> None:
-    if address is not None:
-        counts[address] -= 1
-        if not counts[address]:
-            del counts[address]
+def _decrement(counts: "Counter[Any]", key: Hashable) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

@@ -10,11 +10,14 @@ from ipaddress import IPv4Address, IPv6Address
 
 import trio
 
+from mcproxy.auth.buckets import source_of
 from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.policy.allowlist import canonical_address
 from mcproxy.policy.proxy_header import LONGEST_BLOCK, ProxyHeader, ProxyHeaderError, parse_proxy_header
+from mcproxy.server.access import unix_peer
 from mcproxy.server.connection import Client
+from mcproxy.server.crowd import CROWDED_OUT
 from mcproxy.server.shared import Place, Undecided
 from mcproxy.server.state import ListenerState, ServerState
 
@@ -45,7 +48,7 @@ class Source:
 
 
 async def arrive(server: ServerState, listener: ListenerState, connection: socket.socket, peer: object) -> None:
-    """Refuse an accepted connection, or let it run in a task of its own. Waits while as many log in as may."""
+    """Refuse an accepted connection, or let it run in a task of its own. Waits while as many log in here as may."""
     source = Source(None, exempt=True)
     balancer = False
     if connection.family != socket.AF_UNIX:
@@ -59,7 +62,7 @@ async def arrive(server: ServerState, listener: ListenerState, connection: socke
         _refuse(server, listener, connection, source, ConnectionRefusal.DRAINING, "the proxy is stopping")
         return
     # A balancer's connections are many people's: until its header tells whose this one is, no address is counted.
-    place = await _enter(server, connection, None if balancer or source.exempt else source.address)
+    place = await _enter(server, listener, connection, None if balancer else source)
     if isinstance(place, ConnectionRefusal):
         _refuse(server, listener, connection, source, place, _WORDS[place])
         return
@@ -73,16 +76,34 @@ async def arrive(server: ServerState, listener: ListenerState, connection: socke
         server.start_soon(_client(server, listener, connection, source, place).run)
 
 
-async def _enter(server: ServerState, connection: socket.socket, address: str | None) -> Place | ConnectionRefusal:
+async def _enter(
+    server: ServerState, listener: ListenerState, connection: socket.socket, source: Source | None
+) -> Place | ConnectionRefusal:
+    """A place, or why there is none. `source` is None for a connection of a balancer, whose header is still to tell."""
+    crowd = server.crowds[listener.name]
+    counted = None if source is None or source.exempt else source.address
+    if counted is not None and crowd.was_made_by(source_of(counted).key):
+        return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+
+    def no_room() -> ConnectionRefusal | None:
+        key = None if source is None else _key(source, connection)
+        may_wait = crowd.make_room_for(key) or counted is None
+        return None if may_wait else ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+
     try:
         # A parent's answer would else wait for the relay, which lingers for more from its sessions.
         with server.relay.busy():
-            return await server.entrance.enter(address)
+            return await server.entrance.enter(listener.name, counted, no_room)
     except Undecided:
         return ConnectionRefusal.UNDECIDED
     except BaseException:
         connection.close()
         raise
+
+
+def _key(source: Source, connection: socket.socket) -> str:
+    """What counts as one source."""
+    return f"unix:{unix_peer(connection).uid}" if source.address is None else source_of(source.address).key
 
 
 def _client(
@@ -134,7 +155,12 @@ class _Announced:
 
     async def _has_come(self, deadline: float) -> bool:
         """Whether a client is there and may go on. Raises OSError."""
-        with self._server.relay.busy(), trio.move_on_at(deadline):
+        crowd, source = self._server.crowds[self._listener.name], f"via {self._balancer.address}"
+        with (
+            self._server.relay.busy(),
+            trio.move_on_at(deadline) as scope,
+            crowd.joined_by(source, self._connection, scope) as waiting,
+        ):
             try:
                 header = await read_header(self._connection)
             except ProxyHeaderError as error:
@@ -144,6 +170,8 @@ class _Announced:
                 self._lost("closed by the balancer")
                 return False
             return await self._may_come(header.source)
+        if waiting.crowded_out:
+            return self._refused(ConnectionRefusal.CROWDED_OUT, CROWDED_OUT)
         return self._refused(ConnectionRefusal.PROXY_HEADER, "no PROXY header in time")
 
     async def _may_come(self, conveyed: IPv4Address | IPv6Address | None) -> bool:
@@ -152,19 +180,24 @@ class _Announced:
         else:
             self._source = Source(str(conveyed), exempt=False, via=self._balancer.address)
             if conveyed.is_loopback and not self._balancer.exempt:
-                why = "a balancer that is not on this machine says that its client is"
+                why = "the PROXY header names a loopback address, though the balancer is on another machine"
                 return self._refused(ConnectionRefusal.PROXY_HEADER, why)
         address = self._source.address
         if address is None or not self._listener.allowlist.admits(address):
             return self._refused(ConnectionRefusal.NOT_ALLOWED, NOT_ALLOWED)
         if not self._source.exempt:
-            try:
-                refusal = await self._place.comes_from(address)
-            except Undecided:
-                refusal = ConnectionRefusal.UNDECIDED
+            refusal = await self._counted_for(address)
             if refusal is not None:
                 return self._refused(refusal, _WORDS[refusal])
         return True
+
+    async def _counted_for(self, address: str) -> ConnectionRefusal | None:
+        if self._server.crowds[self._listener.name].was_made_by(source_of(address).key):
+            return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        try:
+            return await self._place.comes_from(address)
+        except Undecided:
+            return ConnectionRefusal.UNDECIDED
 
     def _lost(self, why: str) -> None:
         log.debug("connection_lost", why=why, listener=self._listener.name, **self._source.fields)

@@ -18,6 +18,7 @@ from typing import Final
 
 import trio
 
+from mcproxy.auth.preparation import PreparationError, prepare
 from mcproxy.auth.throttle import Standing
 from mcproxy.auth.users import Users
 from mcproxy.auth.verifiers import matching
@@ -95,10 +96,6 @@ class Authenticator:
         """Passwords hashed since the start."""
         return self._hashing.hashes
 
-    def knows(self, username: str) -> bool:
-        """Whether the users file has the name."""
-        return username in self._users
-
     def replace_users(self, users: Users) -> None:
         """From now on only these may log in, by their present secrets: what is remembered of others is forgotten."""
         self._users = users
@@ -136,8 +133,9 @@ class Authenticator:
             with trio.move_on_at(deadline):
                 # What saslauthd is asked for is given its whole time; for known names too, or time told them apart.
                 reserved = 0.0 if self._second_source is None else self._second_source.seconds
-                patience = deadline - trio.current_time() - reserved
-                async with self._attempts.attempt(source, username[:NAME_LENGTH], patience) as attempt:
+                seconds = deadline - trio.current_time()
+                name = username[:NAME_LENGTH]
+                async with self._attempts.attempt(source, name, seconds - reserved, seconds) as attempt:
                     if attempt.wait is None:
                         return self._refused(username, THROTTLED)
                     if attempt.wait > 0:
@@ -169,7 +167,7 @@ class Authenticator:
         remembered = self._remembered(username, fingerprint, identities)
         if remembered is not None:
             return remembered
-        matched = await self._hashing.matching(fingerprint, verifiers, password, standing)
+        matched = await self._hashing.matching(fingerprint, verifiers, password, standing, username)
         if matched is None:
             return await self._ask_second_source(username, password, standing)
         # Users may have been replaced since, and a stand-in is nobody's secret.
@@ -191,8 +189,11 @@ class Authenticator:
         return counts(secret, username, self._users, self._second_source.identity if self._second_source else None)
 
     def _fingerprint(self, username: str, password: str, identities: list[bytes]) -> bytes:
-        """Under a key that lives and dies with this process; the parts' lengths keep them apart."""
-        parts = (username.encode(errors="surrogatepass"), password.encode(errors="surrogatepass"), *identities)
+        """Under a key that lives and dies with this process; the parts' lengths keep them apart.
+
+        Of the password as it is hashed: one has thousands of spellings, and each would cost a hash.
+        """
+        parts = (username.encode(errors="surrogatepass"), _prepared(password), *identities)
         message = b"".join(len(part).to_bytes(4) + part for part in parts)
         return hmac.digest(self._memory_key, message, "sha256")
 
@@ -213,3 +214,11 @@ class Authenticator:
 
     def _refused(self, username: str, reason: str) -> Verdict:
         return Verdict(accepted=False, known=username in self._users, reason=reason)
+
+
+def _prepared(password: str) -> bytes:
+    """What is hashed; what SASLprep refuses, which matches nothing, as it came."""
+    try:
+        return prepare(password).encode()
+    except PreparationError:
+        return b"\xff" + password.encode(errors="surrogatepass")

@@ -5,6 +5,7 @@ and loses the exact ones of others.
 """
 
 import contextlib
+import ssl
 from typing import Final
 
 from cryptography import x509
@@ -34,7 +35,9 @@ def unusable(connection: Secured) -> str | None:
     if der is None:
         return None
     try:
-        usage = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.KeyUsage)
+        certificate = x509.load_der_x509_certificate(der)
+        connection.presented = _names(certificate)
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
     except x509.ExtensionNotFound:
         return None
     except _UNREADABLE:
@@ -42,18 +45,34 @@ def unusable(connection: Secured) -> str | None:
     return None if usage.value.digital_signature else "its keyUsage lacks digitalSignature"
 
 
-def certificate_names(connection: Secured) -> list[CertificateName]:
+def refused(problem: str) -> ssl.SSLCertVerificationError:
+    """What a handshake ends with whose certificate is not taken."""
+    error = ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, problem)
+    error.verify_message = problem
+    return error
+
+
+def certificate_names(connection: Secured) -> tuple[CertificateName, ...]:
     """The names of the verified certificate: the alternative ones (RFC 5280 section 4.2.1.6), then its subject.
 
     Empty without a certificate, and for one that can't be read without doubt. Names that nobody can have are left out.
+    They are read once, as thousands of them take a while.
     """
-    der = connection.certificate()
-    names: list[CertificateName | None] = []
-    if der is not None:
-        with contextlib.suppress(*_UNREADABLE):
-            certificate = x509.load_der_x509_certificate(der)
-            names = [*_alternative_names(certificate), presented("subject", certificate.subject.rfc4514_string())]
-    return [name for name in names if name is not None]
+    if connection.presented is None:
+        names: tuple[CertificateName, ...] = ()
+        der = connection.certificate()
+        if der is not None:
+            with contextlib.suppress(*_UNREADABLE):
+                names = _names(x509.load_der_x509_certificate(der))
+        connection.presented = names
+    found: tuple[CertificateName, ...] = connection.presented
+    return found
+
+
+def _names(certificate: x509.Certificate) -> tuple[CertificateName, ...]:
+    """Raises one of _UNREADABLE, if only the subject is so."""
+    names = [*_alternative_names(certificate), presented("subject", certificate.subject.rfc4514_string())]
+    return tuple(name for name in names if name is not None)
 
 
 def _alternative_names(certificate: x509.Certificate) -> list[CertificateName | None]:

@@ -39,6 +39,8 @@ class ClientSession:
         self._basis = basis
         self._principal = principal
         self._notes = notes
+        # It may not go on, and ends once what is in flight was delivered.
+        self._revoked = False
         # The generation that its rules are of.
         self._rules_of = server.generation.number
 
@@ -47,7 +49,7 @@ class ClientSession:
         server, basis, principal = self._server, self._basis, self._principal
         generation = server.generation
         settings = generation.listeners[self._listener.name].settings
-        listed = offer(server, self._listener, basis.connection).listed or None
+        listed = self._listed()
         self._owner = owner
         pool = server.pools["binary" if basis.protocol == "binary" else "text"]
         session = self._session = Session(server.relay, basis.connection, pool, generation.session_limits, self)
@@ -58,6 +60,7 @@ class ClientSession:
             parser = TextParser(
                 generation.access.text_rules(principal), session, token, listed, digest_overlong_keys=digest
             )
+        self._parser = parser
         server.sessions.add(session)
         self._notes.session_opened()
         session.start(one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser, data)
@@ -65,19 +68,30 @@ class ClientSession:
             session.drain()
             server.relay.settle()
 
+    def _listed(self) -> bytes | None:
+        return offer(self._server, self._listener, self._basis.connection).listed or None
+
     def is_of(self, generation: int) -> bool:
         """Whether it has begun under this generation, or was held against it."""
         return self._rules_of == generation
 
     def reconsider(self, compared: RulesCompared, objection: str | None) -> str | None:
-        """Go on under the newest files, or say why that can't be. To be followed by the relay's `settle`."""
+        """Go on under the newest files, or say why that can't be. To be followed by the relay's `settle`.
+
+        Raises OSError.
+        """
+        if self._revoked:
+            return None
         if objection is None and not compared.same(self._listener.name, self._principal):
             objection = "may do something else now"
         if objection is None:
+            if not compared.same_offer(self._listener.name):
+                self._parser.mechanisms = self._listed()
             self._rules_of = compared.new.number
             self._session.change_limits(compared.new.session_limits)
         else:
-            self._session.drain()
+            self._revoked = True
+            self._session.revoke(objection, compared.new.settings.limits.drain_timeout)
         return objection
 
     def close(self, reason: str) -> None:

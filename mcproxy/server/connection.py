@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 import trio
 
+from mcproxy.auth.buckets import source_of
 from mcproxy.auth.principals import Principal
-from mcproxy.auth.token import claimed_name
+from mcproxy.auth.token import begins_with_login
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.relay.secured import Secured, socket_of
@@ -23,7 +24,8 @@ from mcproxy.server.access import unix_peer
 from mcproxy.server.basis import Basis, RulesCompared, objection
 from mcproxy.server.client_session import ClientSession
 from mcproxy.server.connection_notes import ConnectionNotes, explain
-from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused
+from mcproxy.server.crowd import CROWDED_OUT, Newcomer
+from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused, listener_now
 from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import close_gently, receive
@@ -57,6 +59,8 @@ class Client:
         self._session: ClientSession | None = None
         # Somebody who is known and has sent nothing yet.
         self._silence: trio.CancelScope | None = None
+        self._newcomer: Newcomer
+        self._silent_since = math.inf
         server.clients.add(self)
 
     async def run(self) -> None:
@@ -65,31 +69,41 @@ class Client:
             await self._until_session(b"")
 
     async def _until_session(self, received: bytes) -> None:
-        basis, settings = self._basis, self._listener.settings
+        basis = self._basis
         with self._deadline(self._arrived) as scope:
             context = self._listener.context
             if context is not None and not isinstance(basis.connection, Secured):
                 basis.connection = secured = await handshake(basis.connection, context)
                 basis.trust = trust_of(secured)
             if not received:
-                basis.principal = self._server.generation.access.identify(settings, basis.connection, basis.address)
+                settings, access = self._now.settings, self._server.generation.access
+                basis.principal = access.identify(settings, basis.connection, basis.address)
             if basis.principal is None:
-                self._notes.stranger(self._listener, basis.connection)
+                self._notes.stranger(self._now, basis.connection)
                 await self._log_in(received)
                 return
         if scope.cancelled_caught:
-            self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+            self._out_of_time()
             return
         if (principal := basis.principal) is not None:
             basis.by = principal.kind
-            self._notes.known(principal)
+            # The files may have changed during the handshake.
+            if (why := objection(basis, self._server.generation)) is not None:
+                self._give_up(ConnectionRefusal.LOGIN_FAILED, why)
+                return
+            self._notes.known(principal, basis.by)
             await self._wait_for_first_byte(principal)
+
+    @property
+    def _now(self) -> ListenerState:
+        """Its listener as the newest files have it; `_listener` is the one of the accept, and of the handshake."""
+        return listener_now(self._server, self._listener)
 
     async def _wait_for_first_byte(self, principal: Principal) -> None:
         self._place.logged_in()
-        limit = self._server.generation.settings.limits.idle_timeout
+        self._silent_since = trio.current_time()
         data = b""
-        with trio.move_on_after(limit or math.inf) as self._silence:
+        with trio.move_on_at(self._end_of_silence()) as self._silence:
             data = await receive(self._basis.connection, LOGIN_READ)
         self._silence = None
         if data:
@@ -97,33 +111,41 @@ class Client:
         else:
             self._close()
 
+    def _end_of_silence(self) -> float:
+        return self._silent_since + (self._server.generation.settings.limits.idle_timeout or math.inf)
+
     async def _start_or_log_in(self, principal: Principal, data: bytes) -> None:
         """Somebody known by his connection may still log in as a user with his first command, which replaces him.
 
-        In text that looks like storing a value. It is taken for a login if the value begins with a user's name: better
-        refuse a value that only looks like one than store a password.
+        In text that looks like storing a value: begins_with_login tells which it is.
         """
-        if "token" in self._listener.settings.authentication and data[0] != BINARY:
+        if "token" in self._now.settings.authentication and data[0] != BINARY:
+            may_write = self._server.generation.access.may_write(principal)
             with self._deadline() as scope:
-                while (name := claimed_name(data)) is None:
+                self._newcomer.proxys_turn()  # it doesn't hold a place of those who log in
+                while (is_login := begins_with_login(data, may_write)) is None:
+                    # What is there at once is no reason to let nobody else have a turn.
+                    await trio.lowlevel.checkpoint()
                     more = await receive(self._basis.connection, LOGIN_READ)
                     if not more:
                         self._close()
                         return
                     data += more
-                if self._server.authenticator.knows(name):
+                if is_login:
                     self._forget()
                     if await self._may_log_in_again():
                         await self._log_in(data)
                     return
             if scope.cancelled_caught:
-                self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+                self._out_of_time()
                 return
         self._start_session(principal, data, data[0] == BINARY, None)
 
     async def _log_in(self, received: bytes) -> None:
         """The login conversation, to its end one way or the other. Raises OSError."""
-        login = Login(self._server, self._listener, self._basis.connection, self._throttle_source(), self._notes.fields)
+        self._newcomer.clients_turn()
+        source = self._throttle_source()
+        login = Login(self._server, self._listener, self._basis, source, self._newcomer, self._notes.fields)
         match await login.converse(received):
             case Arrived() as arrived:
                 self._basis.principal = arrived.principal
@@ -142,13 +164,15 @@ class Client:
 
     def _start_session(self, principal: Principal, data: bytes, binary: bool, token: bytes | None) -> None:
         self._basis.protocol = protocol = "binary" if binary else "text"
-        if protocol not in self._listener.settings.protocols:
+        if protocol not in self._now.settings.protocols:
             self._give_up(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
             return
         # The files may have changed since the accept, or since the login was checked.
         if (why := objection(self._basis, self._server.generation)) is not None:
             self._give_up(ConnectionRefusal.LOGIN_FAILED, why)
             return
+        if self._basis.by != principal.kind:  # else it was noted at once
+            self._notes.known(principal, self._basis.by)
         self._place.logged_in()
         self._session = ClientSession(self._server, self._listener, self._basis, principal, self._notes)
         self._session.start(self, data, token)
@@ -159,17 +183,24 @@ class Client:
         Who is still to log in is left alone: whatever comes of it is held to the files as they are then.
         """
         session, silence = self._session, self._silence
-        if (session is None and silence is None) or (session is not None and session.is_of(compared.new.number)):
+        if session is None and silence is None:
             return False
+        if session is not None and session.is_of(compared.new.number) and not compared.again:
+            return False
+        principal = self._basis.principal
         try:
             why = objection(self._basis, compared.new)
+            if session is not None:
+                why = session.reconsider(compared, why)
         except OSError as error:
+            # The client has left.
             why = explain(error)
-        principal = self._basis.principal
-        if session is not None:
-            why = session.reconsider(compared, why)
-        elif why is not None and silence is not None:
-            silence.cancel()
+            self.end(why)
+        if silence is not None:
+            if why is not None:
+                silence.cancel()
+            else:
+                silence.deadline = self._end_of_silence()
         if why is not None:
             self._notes.ended_by_reload(why, principal)
         return why is not None
@@ -202,7 +233,7 @@ class Client:
                 if await self._may_log_in_again():
                     await self._log_in(data)
             if scope.cancelled_caught:
-                self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
+                self._out_of_time()
 
     async def _may_log_in_again(self) -> bool:
         if await self._place.logs_in_again():
@@ -238,11 +269,26 @@ class Client:
 
     @contextlib.contextmanager
     def _deadline(self, since: float | None = None) -> Iterator[trio.CancelScope]:
-        """The time for a handshake and a login; the relay doesn't wait in its own poll meanwhile."""
+        """The time for a handshake and a login, which may also end because others need the place.
+
+        The relay doesn't wait in its own poll meanwhile.
+        """
         begin = trio.current_time() if since is None else since
         limit = self._server.generation.settings.limits.login_timeout
-        with self._server.relay.busy(), trio.move_on_at(begin + limit) as scope:
+        crowd, source = self._server.crowds[self._listener.name], source_of(self._throttle_source()).key
+        sock = socket_of(self._basis.connection)
+        with (
+            self._server.relay.busy(),
+            trio.move_on_at(begin + limit) as scope,
+            crowd.joined_by(source, sock, scope) as self._newcomer,
+        ):
             yield scope
+
+    def _out_of_time(self) -> None:
+        if self._newcomer.crowded_out:
+            self._give_up(ConnectionRefusal.CROWDED_OUT, CROWDED_OUT)
+        else:
+            self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
 
     async def _refuse(self, reason: ConnectionRefusal, why: str) -> None:
         self._notes.refusal(reason, why)

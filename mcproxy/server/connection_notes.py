@@ -6,7 +6,7 @@ from mcproxy.auth.principals import Principal
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
 from mcproxy.relay.poller import OVER_BUDGET
-from mcproxy.relay.secured import Connection
+from mcproxy.relay.secured import NO_DATA, Connection
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.wire.outcome import Refusal
 
@@ -21,10 +21,10 @@ class ConnectionNotes:
         self._listener = listener
         self.fields = {"listener": listener, "source": source} | ({"via": via} if via else {})
 
-    def known(self, principal: Principal) -> None:
-        """Somebody is known by the connection itself."""
-        self._server.metrics.login(self._listener, principal.kind, LoginResult.SUCCESS)
-        log.info("logged_in", principal=str(principal), by=principal.kind, **self.fields)
+    def known(self, principal: Principal, by: str) -> None:
+        """Somebody is known, `by` his connection or a login."""
+        self._server.metrics.login(self._listener, by, LoginResult.SUCCESS)
+        log.info("logged_in", principal=str(principal), by=by, **self.fields)
 
     def stranger(self, listener: ListenerState, connection: Connection) -> None:
         """Where somebody is known by his connection or not at all, say why he isn't, and who he says he is."""
@@ -79,6 +79,8 @@ def explain(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS handshake failed: client certificate: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
+        if error.reason == NO_DATA:
+            return NO_DATA
         reason = error.reason or "connection closed"
         if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
             reason = "the client does not speak TLS"

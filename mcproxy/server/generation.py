@@ -17,8 +17,11 @@ from mcproxy.server.trust import trust_material
 
 def generation_of(number: int, material: Material) -> Generation:
     """What is served once this material is: nothing is read from the disk. Raises OSError as make_generation."""
-    with in_memory(material.settings, material.files) as (readable, _):
-        return make_generation(number, material.settings, material.users, readable)
+    with in_memory(material.settings, material.files) as (readable, with_real_names):
+        try:
+            return make_generation(number, material.settings, material.users, readable)
+        except OSError as error:
+            raise OSError(with_real_names(str(error))) from error
 
 
 def make_generation(number: int, settings: Settings, users: Users, readable: Settings | None = None) -> Generation:

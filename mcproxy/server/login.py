@@ -1,7 +1,6 @@
 """The login of one connection: the conversation with its client, and having checked what that asks for."""
 
-import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -13,9 +12,10 @@ from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt, Close, LoggedIn, Proof, Reply
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
-from mcproxy.policy.allowlist import canonical_address
 from mcproxy.relay.secured import Connection, Secured
 from mcproxy.server.authenticator import SILENT, WRONG, Verdict
+from mcproxy.server.basis import Basis, may_carry_passwords, objection, way_objection
+from mcproxy.server.crowd import Newcomer
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import receive, send_all
 
@@ -52,15 +52,28 @@ class Refused:
 
 
 class Login:
-    """`source` is what the throttle counts by; `fields` are in every line of the log."""
+    """Held to the newest files at every step: they may change while it goes on, and while its connection lasts.
+
+    `listener` is the one that the connection's handshake was made with. `basis` is what is known of the connection; a
+    login adds to it, in a copy, and is held to the files before it is told that it succeeded. `source` is what the
+    throttle counts by, `newcomer` is told whose turn it is; `fields` are in every line of the log.
+    """
 
     def __init__(
-        self, server: ServerState, listener: ListenerState, connection: Connection, source: str, fields: dict[str, str]
+        self,
+        server: ServerState,
+        listener: ListenerState,
+        basis: Basis,
+        source: str,
+        newcomer: Newcomer,
+        fields: dict[str, str],
     ) -> None:
         self._server = server
         self._listener = listener
-        self._connection = connection
+        self._basis = basis
+        self._connection = basis.connection
         self._source = source
+        self._newcomer = newcomer
         self._fields = fields
         self._secret: bytes | None = None
 
@@ -69,36 +82,62 @@ class Login:
         if not (data := data or await receive(self._connection, LOGIN_READ)):
             return None
         binary = data[0] == BINARY
-        if ("binary" if binary else "text") not in self._listener.settings.protocols:
+        protocol = "binary" if binary else "text"
+        if protocol not in listener_now(self._server, self._listener).settings.protocols:
             return Refused(ConnectionRefusal.PROTOCOL, "protocol not allowed on this listener")
+        self._basis = replace(self._basis, protocol=protocol)
         conversation = self._conversation(binary)
         conversation.feed(data)
+        step = conversation.next()
         while True:
-            match conversation.next():
+            following = None
+            match step:
                 case None:
                     if not (data := await receive(self._connection, LOGIN_READ)):
                         return None
                     conversation.feed(data)
                 case Reply(reply, refused):
+                    following = conversation.next()
+                    if isinstance(following, LoggedIn) and (why := self._objection(following)) is not None:
+                        return Refused(ConnectionRefusal.LOGIN_FAILED, why)
                     await send_all(self._connection, reply)
                     if refused:
                         self._server.relay.traffic.refused["before login"] += 1
                         log.info("login_refused", reason=refused, **self._fields)
                 case Attempt() | Proof() as question:
-                    conversation.answer(await self._check(question))
+                    # Before it is checked and after, whatever came of it: a way that is closed tells nobody who has
+                    # found the right password.
+                    if (why := self._way_objection(question.mechanism)) is not None:
+                        return Refused(ConnectionRefusal.LOGIN_FAILED, why)
+                    self._newcomer.proxys_turn()
+                    accepted = await self._check(question)
+                    self._newcomer.clients_turn()
+                    if (why := self._way_objection(question.mechanism)) is not None:
+                        return Refused(ConnectionRefusal.LOGIN_FAILED, why)
+                    conversation.answer(accepted)
                 case LoggedIn(principal, mechanism, leftover, token):
-                    self._count(mechanism, LoginResult.SUCCESS)
-                    log.info("logged_in", principal=str(principal), by=mechanism, **self._fields)
-                    secret = self._secret if principal.kind == "user" else None
-                    return Arrived(principal, leftover, binary, token, mechanism, secret)
+                    return Arrived(principal, leftover, binary, token, mechanism, self._secret_of(principal))
                 case Close(reason):
                     return Refused(ConnectionRefusal.LOGIN_FAILED, reason)
+            step = conversation.next() if following is None else following
+
+    def _way_objection(self, mechanism: str) -> str | None:
+        return way_objection(replace(self._basis, by=mechanism), self._server.generation)
+
+    def _objection(self, step: LoggedIn) -> str | None:
+        secret = self._secret_of(step.principal)
+        basis = replace(self._basis, principal=step.principal, by=step.mechanism, secret=secret)
+        return objection(basis, self._server.generation)
+
+    def _secret_of(self, principal: Principal) -> bytes | None:
+        return self._secret if principal.kind == "user" else None
 
     def _conversation(self, binary: bool) -> Conversation:
         offered = offer(self._server, self._listener, self._connection)
         if binary:
             return BinaryLogin(offered)
-        token = "token" in self._listener.settings.authentication and offered.channel.clear_passwords
+        settings = listener_now(self._server, self._listener).settings
+        token = "token" in settings.authentication and offered.channel.clear_passwords
         return TextLogin(offered, token=token)
 
     async def _check(self, question: Attempt | Proof) -> bool:
@@ -132,22 +171,17 @@ def offer(server: ServerState, listener: ListenerState, connection: Connection) 
     """What SASL offers on this connection: to log in with, and to list in its session. Raises OSError.
 
     `listener` is the one that the connection's handshake was made with, so that the channel binding is of the
-    certificate that this client has seen, whatever was reloaded since.
+    certificate that this client has seen, whatever was reloaded since. All else is as the newest files have it.
     """
-    access = server.generation.access
+    now = listener_now(server, listener)
     channel = Channel(
-        clear_passwords=_may_carry_passwords(listener, connection),
+        clear_passwords=may_carry_passwords(now, connection),
         binding=listener.channel_binding if isinstance(connection, Secured) else None,
-        certificate=access.certificate_principal(listener.settings, connection),
+        certificate=server.generation.access.certificate_principal(now.settings, connection),
     )
-    return Offer(listener.mechanisms, channel, server.generation.users.verifiers_or_stand_in)
+    return Offer(now.mechanisms, channel, server.generation.users.verifiers_or_stand_in)
 
 
-def _may_carry_passwords(listener: ListenerState, connection: Connection) -> bool:
-    """By the real socket, never by an address that a balancer conveyed. Raises OSError."""
-    if isinstance(connection, Secured) or listener.settings.plaintext_passwords:
-        return True
-    if connection.family == socket.AF_UNIX:
-        return True
-    address = canonical_address(connection.getpeername()[0])
-    return address is not None and address.is_loopback
+def listener_now(server: ServerState, listener: ListenerState) -> ListenerState:
+    """The same listener as the newest files have it."""
+    return server.generation.listeners[listener.name]

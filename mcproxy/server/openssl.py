@@ -16,7 +16,6 @@ refused (tls.py) in any case.
 """
 
 import _ssl
-import ctypes
 import ssl
 import sys
 from typing import Any, Final
@@ -59,6 +58,8 @@ def _control(context: ssl.SSLContext, command: int, number: int, argument: bytes
     library = _openssl()
     if library is None:
         return None
+    import ctypes
+
     pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
     if not pointer or pointer % ctypes.sizeof(ctypes.c_void_p):
         return None
@@ -70,8 +71,11 @@ def _control(context: ssl.SSLContext, command: int, number: int, argument: bytes
 
 
 def _openssl() -> Any:
-    """The libssl of Python's own _ssl, None where that can't be had (where it is linked in statically, say)."""
+    """The libssl of Python's own _ssl, None where that can't be had: where it is linked in statically, say, or where
+    Python was built without ctypes, which nothing else needs."""
     try:
+        import ctypes
+
         library = ctypes.CDLL(_ssl.__file__)
         library.SSL_CTX_get_options.argtypes = [ctypes.c_void_p]
         library.SSL_CTX_get_options.restype = ctypes.c_uint64
@@ -79,6 +83,6 @@ def _openssl() -> Any:
         library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
         library.SSL_CTX_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p]
         library.SSL_CTX_ctrl.restype = ctypes.c_long
-    except (AttributeError, OSError):
+    except (AttributeError, ImportError, OSError):
         return None
     return library

@@ -1,14 +1,15 @@
 """Asks saslauthd whether a password is right, without ever waiting long or for many.
 
 One connection a question; saslauthd has five processes unless it was told otherwise, and other services ask it too, so
-few questions are under way at once. Who comes later waits, for as long as answers come. Who has logged in from there
-before doesn't wait behind strangers: back ends take their time over wrong passwords, and a few guessers would keep
-everybody out. Equal questions that are under way together share one, and nothing is remembered: an account that was
-closed must not live on here.
+few questions are under way at once. Who comes later waits, for as long as answers come. Back ends take their time over
+wrong passwords, and a few guessers would keep everybody out: so who has logged in from there before doesn't wait behind
+strangers, and of what strangers have, sources that failed lately may not take all. Equal questions that are under way
+together share one, and nothing is remembered: an account that was closed must not live on here.
 """
 
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,11 +20,12 @@ from mcproxy.auth.saslauthd import LONGEST_ANSWER, Answer, UnknownAnswer, answer
 from mcproxy.auth.throttle import Standing
 from mcproxy.config.schema import Saslauthd as Settings
 from mcproxy.observe.log import get_logger
+from mcproxy.server.queue import Busy, Queue
 from mcproxy.server.second_source import Unavailable
 
 log = get_logger()
 AT_ONCE: Final = 2
-"""Questions of those who have logged in before, and as many of others."""
+"""Questions of those who have logged in before, and as many of others; of these one less from sources that failed."""
 QUEUE: Final = 256
 _TRY_AGAIN: Final = 0.02
 
@@ -41,22 +43,17 @@ class _Question:
     failure: Unavailable | None = None
 
 
-class _Lane:
-    """Turns that are given in the order in which they are asked for."""
-
-    def __init__(self, at_once: int) -> None:
-        self.turns = trio.Semaphore(at_once)
-        self.waiting: set[trio.CancelScope] = set()
-
-
 class Saslauthd:
     """`at_once` questions of each of the two sorts are under way, and `queue` more may wait for their turn."""
 
     def __init__(self, settings: Settings, *, at_once: int = AT_ONCE, queue: int = QUEUE) -> None:
         self._settings = settings
-        self._queue = queue
-        self._lanes = {known: _Lane(at_once) for known in (True, False)}
-        self._under_way: dict[tuple[bool, str, str], _Question] = {}
+        known, others = (Queue(at_once, queue) for _ in range(2))
+        failed = Queue(max(1, at_once - 1), queue)
+        # The turns that a question needs, one after the other.
+        self._turns = {Standing.KNOWN: [known], Standing.NEW: [others], Standing.FAILED: [failed, others]}
+        self._waiting: set[trio.CancelScope] = set()
+        self._under_way: dict[tuple[Standing, str, str], _Question] = {}
         self._failing = False
 
     @property
@@ -79,8 +76,7 @@ class Saslauthd:
         message = question(username, password, self._settings.service, self._settings.realm)
         if message is None:
             return False
-        known = standing is Standing.KNOWN
-        key = (known, username, password)
+        key = (standing, username, password)
         while (shared := self._under_way.get(key)) is not None:
             await shared.done.wait()
             if shared.failure is not None:
@@ -89,7 +85,7 @@ class Saslauthd:
                 return shared.accepted
         mine = self._under_way[key] = _Question()
         try:
-            mine.accepted = await self._in_turn(self._lanes[known], message)
+            mine.accepted = await self._in_turn(standing, username, message)
         except Unavailable as failure:
             mine.failure = failure
             raise
@@ -98,30 +94,26 @@ class Saslauthd:
             mine.done.set()
         return mine.accepted
 
-    async def _in_turn(self, lane: _Lane, message: bytes) -> bool:
-        """Waits for a turn for as long as others get answers, then asks."""
-        try:
-            lane.turns.acquire_nowait()
-        except trio.WouldBlock:
-            await self._wait(lane)
-        try:
+    async def _in_turn(self, standing: Standing, username: str, message: bytes) -> bool:
+        """Waits for its turns for as long as others get answers, then asks."""
+        with ExitStack() as taken:
+            for queue in self._turns[standing]:
+                await self._wait(queue, standing, username)
+                taken.callback(queue.give_back)
             accepted = await self._ask(message)
-        finally:
-            lane.turns.release()
-        for others in self._lanes.values():
-            for waiting in others.waiting:
-                waiting.deadline = trio.current_time() + self._settings.timeout
+        for waiting in self._waiting:
+            waiting.deadline = trio.current_time() + self._settings.timeout
         return accepted
 
-    async def _wait(self, lane: _Lane) -> None:
-        if len(lane.waiting) >= self._queue:
-            raise Unavailable(_BUSY, asked=False)
+    async def _wait(self, queue: Queue, standing: Standing, username: str) -> None:
         with trio.move_on_after(self._settings.timeout) as scope:
-            lane.waiting.add(scope)
+            self._waiting.add(scope)
             try:
-                await lane.turns.acquire()
+                await queue.turn(standing, username)
+            except Busy:
+                raise Unavailable(_BUSY, asked=False) from None
             finally:
-                lane.waiting.discard(scope)
+                self._waiting.discard(scope)
         if scope.cancelled_caught:
             raise Unavailable(_NO_TURN, asked=False)
 

@@ -4,6 +4,7 @@ One process counts for itself: admission.py and attempts.py. Of several workers 
 the same two: mcproxy/workers.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -13,6 +14,9 @@ from mcproxy.observe.metrics import ConnectionRefusal
 
 NAME_LENGTH: Final = NAME_LIMIT
 """Characters of a name that is tried: no user has a longer one, so what is beyond says nothing."""
+
+NoRoom = Callable[[], ConnectionRefusal | None]
+"""What is called when there is no room for a newcomer: it may make some, or say why he shouldn't wait."""
 
 
 class Undecided(Exception):
@@ -44,10 +48,11 @@ class Entrance(Protocol):
     async def is_ahead(self) -> bool:
         """Whether another worker has fewer connections."""
 
-    async def enter(self, address: str | None) -> Place | ConnectionRefusal:
-        """A place, or why there is none. Waits while as many are logging in as may. Raises Undecided.
+    async def enter(self, listener: str, address: str | None, no_room: NoRoom) -> Place | ConnectionRefusal:
+        """A place, or why there is none. Waits while as many log in on this listener as may. Raises Undecided.
 
-        An address of None (loopback, unix) has no cap of its own.
+        An address of None (loopback, unix) has no cap of its own. `no_room` is called when it has to wait, and then
+        again and again.
         """
 
 
@@ -72,8 +77,11 @@ class Attempt(Protocol):
 class Attempts(Protocol):
     """Who may try a password, and when."""
 
-    def attempt(self, source: str, username: str, patience: float) -> AbstractAsyncContextManager[Attempt]:
-        """Waits for a turn, which ends with the context. `patience`: seconds. Raises Undecided.
+    def attempt(
+        self, source: str, username: str, patience: float, seconds: float
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """Waits for a turn, which ends with the context. Raises Undecided.
 
+        Its slot has to begin within `patience` seconds; what comes of it is known within `seconds`, which may be more.
         `source` is an address, or `unix:<uid>`; `username` is what the client claims, NAME_LENGTH characters at most.
         """

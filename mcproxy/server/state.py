@@ -19,6 +19,7 @@ from mcproxy.relay.pool import Pool
 from mcproxy.relay.session import Session
 from mcproxy.server.access import Access
 from mcproxy.server.authenticator import Authenticator
+from mcproxy.server.crowd import Crowds
 from mcproxy.server.shared import Entrance
 from mcproxy.server.trust import TrustMaterial
 
@@ -86,6 +87,7 @@ class ServerState:
     make_pool: Callable[[str], Pool]
     sessions: set[Session] = field(default_factory=set)
     clients: set["Client"] = field(default_factory=set)
+    crowds: Crowds = field(default_factory=Crowds)
     draining: bool = False
     closing: int = 0
     last_session_ended: trio.Event = field(default_factory=trio.Event)

@@ -16,7 +16,8 @@ SLICE: Final = 50
 async def swap(state: ServerState, generation: Generation) -> int:
     """Returns how many connections this ends. One at a time: the next swap begins when this one has looked at all.
 
-    Whoever logs in from the first moment on is held to the new generation, also if his login began before.
+    Whoever logs in from the first moment on is held to the new generation, also if his login began before. A generation
+    that is in its place already is one that sessions are held against once more.
     """
     compared = RulesCompared(state.generation, generation)
     before = state.generation.settings.saslauthd

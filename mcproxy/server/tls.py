@@ -8,7 +8,7 @@ from pathlib import Path
 from mcproxy.config.revocation import covers_all
 from mcproxy.config.schema import ListenerTls
 from mcproxy.relay.secured import RECEIVE_SIZE, Secured
-from mcproxy.server.client_certificate import unusable
+from mcproxy.server.client_certificate import refused, unusable
 from mcproxy.server.openssl import keep_no_sessions, restrict_groups
 from mcproxy.server.streams import receive, send_plain
 
@@ -80,7 +80,5 @@ async def handshake(connection: socket.socket, context: ssl.SSLContext) -> Secur
     if secured.tls.session_reused and context.verify_mode != ssl.CERT_NONE:
         problem = "it was shown on an earlier connection, whose session was resumed"
     if problem is not None:
-        refused = ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, problem)
-        refused.verify_message = problem
-        raise refused
+        raise refused(problem)
     return secured

@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from cryptography import x509
 from mcproxy.config.revocation import load_crls
 from mcproxy.config.schema import ListenerTls
 from mcproxy.relay.secured import Secured
+from mcproxy.server.client_certificate import refused
 
 _DER: Final = 2  # _ssl.ENCODING_DER
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -49,7 +50,8 @@ class TrustMaterial:
 def trust_of(connection: Secured) -> Trust | None:
     """To be kept with the session; None without a client certificate.
 
-    Where the chain can't be told or read, the anchor is empty: such a session ends at the next reload.
+    Raises ssl.SSLCertVerificationError for a chain that OpenSSL has taken, and that can't be told or read here: nobody
+    could say later whether it would still be taken.
     """
     leaf = connection.certificate()
     if leaf is None:
@@ -62,8 +64,8 @@ def trust_of(connection: Secured) -> Trust | None:
             anchor=hashlib.sha256(chain[-1]).digest(),
             expires=min(one.not_valid_after_utc for one in certificates),
         )
-    except (AttributeError, IndexError, ValueError):
-        return Trust((), b"", datetime.fromtimestamp(0, UTC))
+    except (AttributeError, IndexError, ValueError, x509.InvalidVersion):
+        raise refused("its chain can't be read without doubt") from None
 
 
 def trust_material(tls: ListenerTls) -> TrustMaterial | None:

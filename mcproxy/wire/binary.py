@@ -51,14 +51,14 @@ class BinaryRules:
 class BinaryParser(Parser):
     """Cuts one client's bytes into packets, which say how long they are.
 
-    `mechanisms` is what SASL LIST_MECHS answers; None where no SASL login is offered.
+    `mechanisms` is what SASL LIST_MECHS answers; None where no SASL login is offered. It may be set anew at any time.
     """
 
     def __init__(self, rules: BinaryRules, sink: Sink, mechanisms: bytes | None = None) -> None:
         super().__init__()
         self._rules = rules
         self._sink = sink
-        self._mechanisms = mechanisms
+        self.mechanisms = mechanisms
         self._value_limit = rules.limits.value
 
     def next(self, data: bytes, position: int, room: int) -> Request | Refusal | Pending | LogInAgain:
@@ -131,7 +131,7 @@ class BinaryParser(Parser):
         self, data: bytes, start: int, opcode: int, opaque: int, key_length: int, extras: int, body_length: int
     ) -> Request | Refusal | Pending | LogInAgain:
         """Operations that the proxy answers itself, STAT, and what memcached doesn't know."""
-        if self._mechanisms is not None and opcode in (operations.SASL_AUTH, operations.SASL_STEP):
+        if self.mechanisms is not None and opcode in (operations.SASL_AUTH, operations.SASL_STEP):
             # Whether that packet is as it should be, is for the login to say.
             return LogInAgain()
         if _is_malformed(opcode, key_length, extras, body_length):
@@ -140,9 +140,9 @@ class BinaryParser(Parser):
             return Refusal(reply(opcode, 0, opaque) if opcode == operations.QUIT else b"", close=True)
         if opcode == operations.STAT:
             return self._statistics(data, start, opaque, key_length)
-        if self._mechanisms is not None and opcode == operations.SASL_LIST_MECHS:
+        if self.mechanisms is not None and opcode == operations.SASL_LIST_MECHS:
             self.end = start
-            return Refusal(reply(opcode, 0, opaque, self._mechanisms))
+            return Refusal(reply(opcode, 0, opaque, self.mechanisms))
         return self._refuse(opcode, opaque, operations.UNKNOWN_COMMAND, "unknown command", swallow=(start, body_length))
 
     def _statistics(self, data: bytes, start: int, opaque: int, key_length: int) -> Request | Refusal | Pending:

@@ -30,7 +30,7 @@ class TextParser(Parser):
     """Cuts one client's bytes into frames.
 
     `token` is what the client logged in with; a client that sends it again is answered STORED, and nothing is stored.
-    `mechanisms` is what `sasl mech` lists; None where no SASL login is offered.
+    `mechanisms` is what `sasl mech` lists; None where no SASL login is offered. It may be set anew at any time.
     `digest_overlong_keys`: keys that are too long for memcached go up under a name that isn't (wire.overlong).
     """
 
@@ -49,7 +49,7 @@ class TextParser(Parser):
         self._forms = rules.forms
         self._sink = sink
         self._token = None if token is None else SentToken(token)
-        self._mechanisms = mechanisms
+        self.mechanisms = mechanisms
         self._cut: CutRetrieval
         # A swallowed data block must end its line, or the client and the proxy disagree about where frames begin.
         self._after_block = False
@@ -231,7 +231,7 @@ class TextParser(Parser):
         if again is not None:
             return again
         if tokens[0] == b"sasl":
-            outcome = text_sasl.answer(tokens, self._mechanisms)
+            outcome = text_sasl.answer(tokens, self.mechanisms)
         else:
             outcome = text_refusals.refuse(tokens, self._rules)
         self._after_block = isinstance(outcome, Refusal) and outcome.swallow is not None

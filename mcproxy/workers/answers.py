@@ -74,13 +74,13 @@ class Answers:
     def _tell_whether_ahead(self, number: int) -> None:
         self._channel.send(number, self._is_ahead())
 
-    def _enter(self, number: int, address: str | None) -> None:
-        if not isinstance(address, str | None):
+    def _enter(self, number: int, listener: str, address: str | None) -> None:
+        if not isinstance(listener, str) or not isinstance(address, str | None):
             raise TypeError
-        if self._admission.must_wait:
-            self._nursery.start_soon(self._enter_later, number, address, self._wait(number))
+        if (place := self._admission.enter_now((self, listener), address)) is None:
+            self._nursery.start_soon(self._enter_later, number, listener, address, self._wait(number))
         else:
-            self._entered(number, self._admission.enter_now(address))
+            self._entered(number, place)
 
     def _wait(self, number: int) -> trio.CancelScope:
         """What ends the waiting. It is known at once: a release may be read before the task has begun."""
@@ -88,9 +88,9 @@ class Answers:
         self._channel.send(number, WAIT)
         return scope
 
-    async def _enter_later(self, number: int, address: str | None, scope: trio.CancelScope) -> None:
+    async def _enter_later(self, number: int, listener: str, address: str | None, scope: trio.CancelScope) -> None:
         with scope:
-            place = await self._admission.enter(address)
+            place = await self._admission.enter((self, listener), address)
             if not scope.cancel_called:
                 self._entered(number, place)
             elif isinstance(place, CountedPlace):
@@ -118,20 +118,21 @@ class Answers:
         place = self._places.get(handle)
         self._channel.send(number, ConnectionRefusal.UNDECIDED if place is None else place.comes_from_now(address))
 
-    def _attempt(self, number: int, source: str, username: str, patience: float) -> None:
+    def _attempt(self, number: int, source: str, username: str, patience: float, seconds: float) -> None:
         if not isinstance(source, str) or not isinstance(username, str) or len(username) > NAME_LENGTH:
             raise TypeError
-        if not isinstance(patience, int | float) or not math.isfinite(patience):
-            raise TypeError
-        self._nursery.start_soon(self._attempt_later, number, source, username, patience, self._wait(number))
+        for time in (patience, seconds):
+            if not isinstance(time, int | float) or not math.isfinite(time):
+                raise TypeError
+        self._nursery.start_soon(self._attempt_later, number, source, username, patience, seconds, self._wait(number))
 
     async def _attempt_later(
-        self, number: int, source: str, username: str, patience: float, scope: trio.CancelScope
+        self, number: int, source: str, username: str, patience: float, seconds: float, scope: trio.CancelScope
     ) -> None:
         """Holds the turn until it is given back, or its login's time is over: the worker may hang."""
-        deadline = trio.current_time() + patience + _OVERTIME
+        deadline = trio.current_time() + seconds + _OVERTIME
         with scope:
-            async with self._attempts.attempt(source, username, patience) as attempt:
+            async with self._attempts.attempt(source, username, patience, seconds) as attempt:
                 self._trying[number] = attempt
                 self._channel.send(number, (attempt.wait, attempt.standing))
                 await trio.sleep_until(deadline)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import trio
 
 import mcproxy
+from mcproxy.observe.log import get_logger
+from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.observe.together import Families
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
@@ -24,6 +26,8 @@ ANSWER_TIME = 1.0
 PIECE = 256 * 1024
 """Bytes of a generation's material that are sent at once."""
 _LAST_WORDS = 1.0
+
+log = get_logger()
 
 ENDED = "exit status 0"
 """How a worker ends that was told to."""
@@ -59,6 +63,8 @@ class WorkerProcess:
         self.reported_at = trio.current_time()
         self.serves = Serves(current.number)
         self._sent = current.number
+        # The generation that it should serve and doesn't, as somebody was told.
+        self._late_for: int | None = None
         self._current = current
         self._renewed = trio.Event()
         self._ended = False
@@ -136,8 +142,21 @@ class WorkerProcess:
 
     async def has_renewed(self, number: int) -> None:
         """Returns once it serves this generation or a later one, or has ended."""
-        while self.serves.generation < number and not self._ended:
+        while not self.serves_at_least(number) and not self._ended:
             await self._next_answer.wait()
+
+    def serves_at_least(self, number: int) -> bool:
+        """Whether it serves this generation or a later one."""
+        return self.serves.generation >= number
+
+    def look_again(self) -> None:
+        """Have it hold its sessions once more against what it serves."""
+        self._channel.send(0, "look_again")
+
+    def is_late(self) -> None:
+        """It should serve by now what it was to renew: until it does, it gets nobody in, for it may know him by what
+        doesn't hold any more."""
+        self._late_for = self._current.number
 
     async def _hand_over(self) -> None:
         """Send what is current, whenever that is newer than what was sent. What was overtaken meanwhile is left out."""
@@ -169,9 +188,14 @@ class WorkerProcess:
                     self._take_report(*arguments)
                 elif what == "serves":
                     self.serves = Serves(*arguments)
+                    self._renewed_late()
                     self._answer()
                 elif what == "started":
                     self.started.set()
+                elif self._late_for is not None and what == "enter":
+                    self._channel.send(number, ConnectionRefusal.UNDECIDED)
+                elif self._late_for is not None and what == "attempt":
+                    pass  # without an answer it is refused
                 elif not answers.take(number, what, *arguments):
                     break
         except (TypeError, ValueError, AttributeError):
@@ -179,6 +203,12 @@ class WorkerProcess:
         # Nothing can be asked or told any more: a worker that goes on all the same must not.
         listened.set()
         self._channel.cut()
+
+    def _renewed_late(self) -> None:
+        if self._late_for is not None and self.serves_at_least(self._late_for):
+            self._late_for = None
+            generation, ended = self.serves
+            log.info("late_worker_reloaded", worker=self.number, generation=generation, connections_ended=ended)
 
     def _take_report(self, asked: int, obstacle: str | None, families: Families) -> None:
         self._report(families)

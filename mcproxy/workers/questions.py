@@ -6,6 +6,7 @@ PATIENCE, the parent is stuck, and what was asked for is refused.
 """
 
 import itertools
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -14,7 +15,8 @@ import trio
 
 from mcproxy.auth.throttle import Standing
 from mcproxy.observe.metrics import ConnectionRefusal
-from mcproxy.server.shared import Undecided
+from mcproxy.server.admission import LOOK_AGAIN
+from mcproxy.server.shared import NoRoom, Undecided
 from mcproxy.workers.channel import Channel
 
 PATIENCE: Final = 2.0
@@ -29,8 +31,11 @@ class Questions:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, trio.MemorySendChannel[Any]] = {}
 
-    async def ask(self, what: str, *arguments: object) -> tuple[int, Any]:
-        """The question's number and its answer. Who is cancelled has given back what he was given. Raises Undecided."""
+    async def ask(self, what: str, *arguments: object, waits: NoRoom | None = None) -> tuple[int, Any]:
+        """The question's number and its answer. Who is cancelled has given back what he was given. Raises Undecided.
+
+        `waits` is called when the answer is to come later, and then again and again: it may say why not to wait.
+        """
         number = next(self._numbers)
         send, receive = trio.open_memory_channel[Any](2)
         self._waiting[number] = send
@@ -38,8 +43,12 @@ class Questions:
         try:
             with trio.fail_after(PATIENCE):
                 answer = await receive.receive()
-            if answer == WAIT:
-                answer = await receive.receive()
+            while answer == WAIT:
+                if waits is not None and (refusal := waits()) is not None:
+                    self.tell("release", number)
+                    return number, refusal
+                with trio.move_on_after(math.inf if waits is None else LOOK_AGAIN):
+                    answer = await receive.receive()
         except trio.TooSlowError:
             self.tell("release", number)
             raise Undecided from None
@@ -112,9 +121,9 @@ class RemoteEntrance:
         except Undecided:
             return False
 
-    async def enter(self, address: str | None) -> RemotePlace | ConnectionRefusal:
+    async def enter(self, listener: str, address: str | None, no_room: NoRoom) -> RemotePlace | ConnectionRefusal:
         """As Entrance.enter of server/shared.py."""
-        number, refusal = await self._questions.ask("enter", address)
+        number, refusal = await self._questions.ask("enter", listener, address, waits=no_room)
         return RemotePlace(self._questions, number) if refusal is None else ConnectionRefusal(refusal)
 
 
@@ -145,9 +154,11 @@ class RemoteAttempts:
         self._questions = questions
 
     @asynccontextmanager
-    async def attempt(self, source: str, username: str, patience: float) -> AsyncIterator[RemoteAttempt]:
+    async def attempt(
+        self, source: str, username: str, patience: float, seconds: float
+    ) -> AsyncIterator[RemoteAttempt]:
         """As Attempts.attempt of server/shared.py."""
-        number, (wait, standing) = await self._questions.ask("attempt", source, username, patience)
+        number, (wait, standing) = await self._questions.ask("attempt", source, username, patience, seconds)
         try:
             yield RemoteAttempt(self._questions, number, wait, Standing(standing))
         finally:

@@ -45,7 +45,7 @@ class Supervisor:
         self._current = Current(loaded.generation.number, loaded.material)
         self._listening = listening
         self._drain_timeout = limits.drain_timeout
-        self._admission = Admission.of(limits)
+        self._admission = Admission.of(limits, len(listening))
         self._attempts = LocalAttempts(Throttle())
         self._processes: set[WorkerProcess] = set()
         self._incarnations = itertools.count(1)
@@ -111,7 +111,14 @@ class Supervisor:
         return reason
 
     async def _renew(self, material: Material, generation: Generation) -> dict[str, object]:
-        """Have all workers serve this, and those that start from now on. Returns when they do, or are late."""
+        """Have all workers serve this, and those that start from now on. Returns when they do, or are late.
+
+        What they serve already they hold their sessions against once more.
+        """
+        if generation.number == self._current.number:
+            for worker in self._processes:
+                worker.look_again()
+            return {}
         limits = generation.settings.limits
         self._drain_timeout = limits.drain_timeout
         self._admission.change_limits(limits)
@@ -123,7 +130,12 @@ class Supervisor:
         with trio.move_on_after(RENEWAL):
             for worker in workers:
                 await worker.has_renewed(generation.number)
-        late = [worker for worker in workers if worker.serves.generation < generation.number]
+        # Who has ended meanwhile isn't late: the next begins with this.
+        late = [
+            worker for worker in workers if worker in self._processes and not worker.serves_at_least(generation.number)
+        ]
+        for worker in late:
+            worker.is_late()
         ended = sum(worker.serves.ended for worker in workers if worker not in late)
         named = ", ".join(str(number) for number in sorted(worker.number for worker in late))
         return {"connections_ended": ended, **({"late_workers": named} if late else {})}

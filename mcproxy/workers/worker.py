@@ -60,7 +60,8 @@ class _Worker:
     def __init__(self, number: int, channel: Channel) -> None:
         self.orphaned = False
         self._number = number
-        # What came of a new generation's material, and whole ones to be served.
+        # What came of a new generation's material, and whole ones to be served; an empty one stands for what is served
+        # already.
         self._pieces: list[str] = []
         self._renewals, self._to_renew = trio.open_memory_channel[bytes](math.inf)
         self._channel = channel
@@ -117,6 +118,8 @@ class _Worker:
                 self._report(state, *arguments)
             elif what == "material":
                 self._take_piece(*arguments)
+            elif what == "look_again":
+                self._renewals.send_nowait(b"")
             elif what == "stop":
                 self._stop.set()
         self.orphaned = True
@@ -133,6 +136,9 @@ class _Worker:
         """Serve what the parent sends, in its order. It was checked, so whatever fails here is a bug: this process ends
         then, and the next begins with what is current."""
         async for packed in self._to_renew:
+            if not packed:
+                await swap(state, state.generation)
+                continue
             generation = await in_thread(partial(_generation, packed))
             if generation.settings.logging != state.generation.settings.logging:
                 self.configure_log(generation.settings)

@@ -12,7 +12,7 @@ from tests.support.proxy import Proxy, token
 from tests.support.tap import Tap
 
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
-_sources = (f"127.6.{high}.{low}" for high in range(256) for low in range(1, 255))
+_sources = (f"10.6.{high}.{low}" for high in range(256) for low in range(1, 255))
 
 
 def new_source() -> str:

@@ -15,7 +15,7 @@ LISTENERS = ["plain", "tls", "socket"]
 STORED = b"STORED\r\n"
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
 
-_sources = (f"127.7.{high}.{low}" for high in range(256) for low in range(1, 255))
+_sources = (f"10.7.{high}.{low}" for high in range(256) for low in range(1, 255))
 
 
 def new_source() -> str:

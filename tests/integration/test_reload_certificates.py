@@ -188,3 +188,20 @@ def test_a_revoked_certificate_ends_its_sessions(reloads: Reloads) -> None:
         assert bad.rest() == b""
     play(good, b"get app:none\r\n", b"END\r\n")
     assert turned_away(program, context)
+
+
+def test_an_older_version_of_tls_than_the_least_ends(reloads: Reloads) -> None:
+    program = reloads.program
+
+    def known_by(version: ssl.TLSVersion) -> Connection:
+        context = program.certificates.client_context(with_certificate=True)
+        context.minimum_version = context.maximum_version = version
+        connection = Connection(context.wrap_socket(program.connect_raw("mtls"), server_hostname="localhost"))
+        play(connection, b"get app:none\r\n", b"END\r\n")
+        return connection
+
+    with known_by(ssl.TLSVersion.TLSv1_2) as old, known_by(ssl.TLSVersion.TLSv1_3) as new:
+        reloads.settings["listeners"]["mtls"]["tls"]["minimum_version"] = "1.3"
+        assert reloads.succeeds()["connections_ended"] == 1
+        assert old.rest() == b""
+        play(new, b"get app:none\r\n", b"END\r\n")

@@ -44,7 +44,7 @@ def test_a_hundred_at_once(start_proxy: StartProxy, tap: Tap, workers: int) -> N
 
 
 def logs_in(program: Proxy, user: str) -> bool:
-    with program.connect(source=f"127.0.0.{2 + hash(os.urandom(8)) % 250}") as connection:
+    with program.connect(source=f"10.0.0.{2 + hash(os.urandom(8)) % 250}") as connection:
         connection.send(token(user, "x"))
         return connection.line() == b"STORED\r\n"
 
@@ -87,6 +87,29 @@ def test_while_it_starts(short_path: Callable[[], Path], certificates: Certifica
                 if '"reloaded"' in line:
                     break
             assert '"changed": "nothing"' in lines[-1].replace('":"', '": "'), lines
+        finally:
+            process.terminate()
+            process.stderr.read()
+        assert process.wait(10) == 0
+
+
+def test_before_most_of_it_is_imported(short_path: Callable[[], Path], certificates: Certificates, tap: Tap) -> None:
+    """It would end the program: nothing else handles it yet."""
+    directory = short_path()
+    write_users(directory / "users", PASSWORDS)
+    path = directory / "mcproxy.yaml"
+    write_configuration(path, configuration(directory, tap.address, certificates, watch_files=False))
+    script = (
+        "import os, signal, sys\n"
+        "from mcproxy.cli.main import main\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", script, "run", "--config", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            assert any('"reloaded"' in line for line in process.stderr)
         finally:
             process.terminate()
             process.stderr.read()
@@ -165,3 +188,5 @@ def test_a_worker_that_hangs_is_named_and_gets_the_newest_afterwards(start_proxy
     for session in sessions:
         assert session.rest() == b""
     eventually("it serves the newest", lambda: program.metric("mcproxy_generation") == 2)
+    [record] = program.events("late_worker_reloaded")
+    assert (record["worker"], record["generation"]) == (2, 2)

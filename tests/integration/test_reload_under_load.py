@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.conftest import StartProxy
 from tests.support.certificates import Certificates, Issued
-from tests.support.configuration import GRANTS, LOOPBACK, PASSWORDS
+from tests.support.configuration import BEHIND, GRANTS, PASSWORDS
 from tests.support.proxy import Proxy, token
 from tests.support.reloading import Reloads, replace, users_text
 from tests.support.steady import SteadyClients
@@ -76,7 +76,7 @@ class Files:
 
 def logs_in(program: Proxy, number: int, user: str) -> bool:
     # Each from another address, whose first failure it is.
-    with program.connect(source=f"127.1.{number // 250}.{number % 250 + 1}") as connection:
+    with program.connect(source=f"10.1.{number // 250}.{number % 250 + 1}") as connection:
         connection.send(token(user, "x"))
         return connection.line() == b"STORED\r\n"
 
@@ -96,7 +96,7 @@ def test_nothing_is_lost(
     shutil.copy(pairs[0].key, directory / "tls.key")
     listener = {
         "bind": ["127.0.0.1:0"],
-        "allow": LOOPBACK,
+        **BEHIND,
         "authentication": ["sasl", "token"],
         "mechanisms": ["PLAIN"],
         "tls": {"certificate": f"{directory}/tls.crt", "key": f"{directory}/tls.key"},

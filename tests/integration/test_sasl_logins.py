@@ -8,19 +8,19 @@ import scramp  # type: ignore[import-untyped]
 
 from tests.integration.conftest import StartProxy, ends_well
 from tests.support import packets
-from tests.support.configuration import LOOPBACK, PASSWORDS
+from tests.support.configuration import BEHIND, PASSWORDS
 from tests.support.conversation import Connection
 from tests.support.packets import AUTH, AUTH_ERROR, LIST_MECHS, STEP, packet, plain
 from tests.support.proxy import Proxy, token
 from tests.support.tap import Tap
 
 NAME = "SCRAM-SHA-256"
-_sources = (f"127.9.{high}.{low}" for high, low in itertools.product(range(256), range(1, 255)))
+_sources = (f"10.9.{high}.{low}" for high, low in itertools.product(range(256), range(1, 255)))
 
 
 @pytest.fixture(scope="module")
 def program(start_proxy: StartProxy, tap: Tap) -> Proxy:
-    scram = {"bind": ["127.0.0.1:0"], "allow": LOOPBACK, "authentication": ["sasl", "token"]}
+    scram = {"bind": ["127.0.0.1:0"], **BEHIND, "authentication": ["sasl", "token"]}
     text = {**scram, "authentication": ["sasl"], "protocols": ["text"], "mechanisms": [NAME]}
     return start_proxy(tap.address, listeners={"scram": scram, "text": text})
 

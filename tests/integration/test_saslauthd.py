@@ -10,7 +10,7 @@ from scramp import ScramClient  # type: ignore[import-untyped]
 
 from tests.integration.conftest import StartProxy
 from tests.support import packets
-from tests.support.configuration import LOOPBACK, PASSWORDS
+from tests.support.configuration import BEHIND, PASSWORDS
 from tests.support.conversation import Connection, play
 from tests.support.proxy import Proxy, token
 from tests.support.saslauthd import Directory, Saslauthd
@@ -43,7 +43,7 @@ def saslauthd(running_saslauthd: Saslauthd, directory: Directory, behind_it: Pro
     directory.accounts = dict(ACCOUNTS)
     directory.late = 0.0
     behind_it.close_connections()
-    eventually("it is believed again", lambda: login(behind_it, "olga", "127.0.0.250") == b"STORED\r\n")
+    eventually("it is believed again", lambda: login(behind_it, "olga", "10.0.0.250") == b"STORED\r\n")
 
 
 def logged(program: Proxy, event: str, **fields: str) -> None:
@@ -54,7 +54,7 @@ def logged(program: Proxy, event: str, **fields: str) -> None:
 def settings(daemon: Saslauthd, **more: Any) -> dict[str, Any]:
     listener = {
         "bind": ["127.0.0.1:0"],
-        "allow": LOOPBACK,
+        **BEHIND,
         "authentication": ["sasl", "token"],
         "mechanisms": ["PLAIN"],
         **more,
@@ -91,8 +91,8 @@ def session(program: Proxy, user: str, source: str) -> Connection:
 
 
 def test_whoever_saslauthd_accepts_logs_in(behind_it: Proxy, saslauthd: Saslauthd) -> None:
-    play(session(behind_it, "olga", "127.0.0.10"), b"get app:a\r\n", b"END\r\n")
-    with behind_it.connect(source="127.0.0.10") as connection:
+    play(session(behind_it, "olga", "10.0.0.10"), b"get app:a\r\n", b"END\r\n")
+    with behind_it.connect(source="10.0.0.10") as connection:
         assert connection.ask(packets.plain("olga", ACCOUNTS["olga"])).status == 0
         connection.in_step_binary()
     for by in ("token", "PLAIN"):
@@ -108,7 +108,7 @@ def test_a_wrong_password_is_refused(
 ) -> None:
     """saslauthd would cut a password off at a NUL, and find the right one."""
     before = behind_it.metric("mcproxy_logins_total", result="unavailable")
-    assert login(behind_it, "olga", f"127.0.1.{len(password) % 250}", password) != b"STORED\r\n"
+    assert login(behind_it, "olga", f"10.0.1.{len(password) % 250}", password) != b"STORED\r\n"
     assert behind_it.metric("mcproxy_logins_total", result="unavailable") == before
 
 
@@ -116,8 +116,8 @@ def test_names_of_the_users_file_are_decided_by_it_alone(
     behind_it: Proxy, saslauthd: Saslauthd, directory: Directory
 ) -> None:
     directory.asked.clear()
-    assert login(behind_it, "sammy", "127.0.0.11") == REFUSED
-    assert login(behind_it, "sammy", "127.0.0.11", PASSWORDS["sammy"]) == b"STORED\r\n"
+    assert login(behind_it, "sammy", "10.0.0.11") == REFUSED
+    assert login(behind_it, "sammy", "10.0.0.11", PASSWORDS["sammy"]) == b"STORED\r\n"
     assert "sammy" not in directory.asked
 
 
@@ -127,15 +127,15 @@ def test_names_that_no_user_can_have_are_not_asked_about(
 ) -> None:
     directory.accounts = {name: "secret"}
     directory.asked.clear()
-    with behind_it.connect(source="127.0.0.12") as connection:
+    with behind_it.connect(source="10.0.0.12") as connection:
         assert connection.ask(packets.plain(name, "secret")).status == 0x20
     assert directory.asked == []
 
 
 def test_its_users_have_what_grants_give_them_and_no_default_roles(behind_it: Proxy, saslauthd: Saslauthd) -> None:
     denied = b"CLIENT_ERROR access denied\r\n"
-    play(session(behind_it, "olga", "127.0.0.13"), b"get app:a\r\nstats\r\n", b"END\r\n" + denied)
-    play(session(behind_it, "anna", "127.0.0.13"), b"get app:a\r\nstats\r\n", denied + denied)
+    play(session(behind_it, "olga", "10.0.0.13"), b"get app:a\r\nstats\r\n", b"END\r\n" + denied)
+    play(session(behind_it, "anna", "10.0.0.13"), b"get app:a\r\nstats\r\n", denied + denied)
     with behind_it.logged_in("watcher") as of_the_file:
         of_the_file.send(b"stats\r\n")
         assert of_the_file.line().startswith(b"STAT ")
@@ -144,9 +144,9 @@ def test_its_users_have_what_grants_give_them_and_no_default_roles(behind_it: Pr
 def test_a_closed_account_logs_in_no_more_and_its_session_goes_on(
     behind_it: Proxy, saslauthd: Saslauthd, directory: Directory
 ) -> None:
-    olga = session(behind_it, "olga", "127.0.0.14")
+    olga = session(behind_it, "olga", "10.0.0.14")
     del directory.accounts["olga"]
-    assert login(behind_it, "olga", "127.0.0.14") == REFUSED
+    assert login(behind_it, "olga", "10.0.0.14") == REFUSED
     play(olga, b"get app:a\r\n", b"END\r\n")
 
 
@@ -164,22 +164,22 @@ def scram(program: Proxy) -> None:
 def test_without_saslauthd_its_users_are_refused_in_time_and_all_else_goes_on(
     behind_it: Proxy, saslauthd: Saslauthd, how: str
 ) -> None:
-    olga = session(behind_it, "olga", "127.0.0.15")
+    olga = session(behind_it, "olga", "10.0.0.15")
     outages = len(behind_it.events("saslauthd_unavailable"))
     before = behind_it.metric("mcproxy_logins_total", mechanism="token", result="unavailable")
     getattr(saslauthd, how)()
     began = time.monotonic()
     for _ in range(2):
-        assert login(behind_it, "olga", "127.0.0.15") == REFUSED
+        assert login(behind_it, "olga", "10.0.0.15") == REFUSED
     assert time.monotonic() - began < 2 * TIMEOUT + 1
     play(olga, b"get app:a\r\n", b"END\r\n")
     behind_it.logged_in("sammy").in_step()
     scram(behind_it)
     assert behind_it.metric("mcproxy_logins_total", mechanism="token", result="unavailable") == before + 2
-    logged(behind_it, "login_failed", reason=SILENT, source="127.0.0.15", principal="unknown")
+    logged(behind_it, "login_failed", reason=SILENT, source="10.0.0.15", principal="unknown")
     answers = len(behind_it.events("saslauthd_answers"))
     saslauthd.revive()
-    eventually("olga logs in again", lambda: login(behind_it, "olga", "127.0.0.15") == b"STORED\r\n")
+    eventually("olga logs in again", lambda: login(behind_it, "olga", "10.0.0.15") == b"STORED\r\n")
     eventually("that is logged", lambda: len(behind_it.events("saslauthd_answers")) == answers + 1)
     assert len(behind_it.events("saslauthd_unavailable")) == outages + 1, "one line for one outage"
 
@@ -187,7 +187,7 @@ def test_without_saslauthd_its_users_are_refused_in_time_and_all_else_goes_on(
 def test_a_hanging_saslauthd_holds_up_nobody_but_its_users(behind_it: Proxy, saslauthd: Saslauthd) -> None:
     """More of them than may ask at once, all refused by the time that one of them has."""
     saslauthd.hang()
-    waiting = [behind_it.connect(source=f"127.0.2.{number}") for number in range(1, 41)]
+    waiting = [behind_it.connect(source=f"10.0.2.{number}") for number in range(1, 41)]
     began = time.monotonic()
     for number, connection in enumerate(waiting):
         connection.send(token("anna", f"guess {number}"))
@@ -203,9 +203,9 @@ def test_guesses_are_not_free_when_the_answers_are_late(
     """A back end that answers wrong passwords late must not hide them from the throttle."""
     directory.late = 2 * TIMEOUT
     for number in range(5):
-        login(behind_it, "anna", "127.0.0.17", f"guess {number}")
+        login(behind_it, "anna", "10.0.0.17", f"guess {number}")
     began = time.monotonic()
-    login(behind_it, "anna", "127.0.0.17", "guess 6")
+    login(behind_it, "anna", "10.0.0.17", "guess 6")
     assert time.monotonic() - began > 0.8, "from the fifth failure on, slots are a second apart"
 
 
@@ -214,11 +214,11 @@ def test_an_outage_slows_nobody_down(behind_it: Proxy, saslauthd: Saslauthd) -> 
     saslauthd.kill()
     began = time.monotonic()
     for _ in range(12):
-        assert login(behind_it, "olga", "127.0.0.18") == REFUSED
+        assert login(behind_it, "olga", "10.0.0.18") == REFUSED
     saslauthd.revive()
-    assert login(behind_it, "olga", "127.0.0.18") == b"STORED\r\n"
+    assert login(behind_it, "olga", "10.0.0.18") == b"STORED\r\n"
     assert time.monotonic() - began < 5
-    assert not behind_it.events("login_failed", source="127.0.0.18", reason="too many failed logins")
+    assert not behind_it.events("login_failed", source="10.0.0.18", reason="too many failed logins")
 
 
 def test_no_users_file_is_needed_and_workers_ask_too(

@@ -11,7 +11,7 @@ from mcproxy.auth.users import format_line
 from mcproxy.auth.verifiers import HASHES, make_verifier
 from tests.integration.conftest import StartProxy
 from tests.integration.test_login import new_source
-from tests.support.configuration import ITERATIONS, LOOPBACK
+from tests.support.configuration import BEHIND, ITERATIONS
 from tests.support.memcached import Memcached
 from tests.support.packets import AUTH_CONTINUE, AUTH_ERROR, STEP, sasl
 from tests.support.proxy import Proxy
@@ -29,7 +29,7 @@ def write_users(path: Path) -> None:
 
 
 def start(start_proxy: StartProxy, memcached: Memcached, users: Path, workers: int = 1) -> Proxy:
-    listener = {"bind": ["127.0.0.1:0"], "allow": LOOPBACK, "authentication": ["sasl"], "mechanisms": list(HASHES)}
+    listener = {"bind": ["127.0.0.1:0"], **BEHIND, "authentication": ["sasl"], "mechanisms": list(HASHES)}
     return start_proxy(
         memcached.address,
         listeners={"plain": listener, "tls": None, "socket": None},

@@ -17,7 +17,7 @@ from tests.support.proxy import Proxy, token
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
 STORED = b"STORED\r\n"
 
-_sources = (f"127.8.0.{last}" for last in range(1, 255))
+_sources = (f"10.8.0.{last}" for last in range(1, 255))
 
 
 def mcproxy_user(users: Path, action: str, *arguments: str, password: str | None = None) -> str:

@@ -109,7 +109,7 @@ def test_connections_of_both_are_limited_together(start_proxy: StartProxy, tap: 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_many_logins_at_once_wait_for_their_turn(start_proxy: StartProxy, tap: Tap, workers: int) -> None:
-    program = start_proxy(tap.address, workers=workers, limits={"login_connections": 4})
+    program = start_proxy(tap.address, workers=workers, limits={"login_connections": 4 * workers})
     silent = [program.connect_raw("plain") for _ in range(3)]
     connections = [program.connect_raw("plain") for _ in range(40)]
     for connection in connections:

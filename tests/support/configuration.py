@@ -38,6 +38,10 @@ GRANTS: list[dict[str, Any]] = [
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
+BEHIND = {"allow": [*LOOPBACK, "10.0.0.0/8"], "proxy_protocol": ["127.0.0.2/32"]}
+"""Of a listener to which clients come from loopback, and through a balancer from `source` addresses of 10.0.0.0/8: the
+throttle counts all of loopback as one."""
+
 
 def configuration(directory: Path, upstream_address: str, certificates: Certificates, **changes: Any) -> dict[str, Any]:
     """Listeners `plain`, `tls` and `socket` with sasl and token, the users above, an upstream, an admin port.
@@ -47,8 +51,8 @@ def configuration(directory: Path, upstream_address: str, certificates: Certific
     """
     logging_in = {"authentication": ["sasl", "token"], "mechanisms": ["PLAIN"]}
     listeners: dict[str, Any] = {
-        "plain": {"bind": ["127.0.0.1:0"], "allow": LOOPBACK, **logging_in},
-        "tls": {"bind": ["127.0.0.1:0"], "allow": LOOPBACK, "tls": server_tls(certificates), **logging_in},
+        "plain": {"bind": ["127.0.0.1:0"], **BEHIND, **logging_in},
+        "tls": {"bind": ["127.0.0.1:0"], **BEHIND, "tls": server_tls(certificates), **logging_in},
         "socket": {"bind": [f"unix:{directory}/mcproxy.sock"], **logging_in},
     }
     listeners |= changes.pop("listeners", {})

@@ -20,6 +20,7 @@ from tests.support import packets
 from tests.support.certificates import Certificates
 from tests.support.configuration import PASSWORDS, write_configuration, write_users
 from tests.support.conversation import TIMEOUT, Connection
+from tests.support.haproxy import BALANCER
 from tests.support.waiting import eventually
 
 BAD_SIGNS = ("Traceback (most recent call last)", "unretrieved", "never retrieved", "ResourceWarning", "never awaited")
@@ -75,7 +76,8 @@ class Proxy:
     ) -> Connection:
         """A connection to a listener, with TLS where it is configured, which `stop` closes if the test doesn't.
 
-        `source` is the address to come from, `host` another one to connect to, `certificate` shows a client's own.
+        `source` is the address to come from, `host` another one to connect to, `certificate` shows a client's own. A
+        source of 10.0.0.0/8 is what a balancer's PROXY header says, for listeners that have BEHIND.
         """
         raw = self.connect_raw(listener, source=source, host=host)
         if "tls" in self.settings["listeners"][listener]:
@@ -98,7 +100,12 @@ class Proxy:
             raw.connect(address.removeprefix("unix:"))
             return raw
         their_host, port = self.host_and_port(listener)
-        return socket.create_connection((host or their_host, port), TIMEOUT, (source, 0) if source else None)
+        conveyed = source is not None and source.startswith("10.")
+        comes_from = BALANCER if conveyed else source
+        raw = socket.create_connection((host or their_host, port), TIMEOUT, (comes_from, 0) if comes_from else None)
+        if conveyed:
+            raw.sendall(f"PROXY TCP4 {source} 10.255.255.255 1024 {port}\r\n".encode())
+        return raw
 
     def logged_in(self, user: str = "root", listener: str = "plain", **how: Any) -> Connection:
         """A text connection that has logged in with the token."""

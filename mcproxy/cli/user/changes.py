@@ -26,8 +26,8 @@ def add_user(options: argparse.Namespace) -> int:
         return with_lines(text, [format_line(name, verifier) for verifier in verifiers])
 
     change(path, edit)
-    _done(options, f"added {name} to {path}", password)
     look_after(path)
+    _done(options, f"added {name} to {path}", password)
     return DONE
 
 
@@ -51,8 +51,8 @@ def passwd_user(options: argparse.Namespace) -> int:
         return with_user(text, name, [format_line(name, verifier) for verifier in verifiers])
 
     change(path, edit)
-    _done(options, f"changed the password of {name} in {path}", password)
     look_after(path)
+    _done(options, f"changed the password of {name} in {path}", password)
     return DONE
 
 
@@ -95,8 +95,8 @@ def _rotate(options: argparse.Namespace, path: Path, users: Users) -> int:
         return with_newer(text, name, [(verifier, format_line(name, verifier)) for verifier in verifiers])
 
     change(path, edit)
-    _done(options, f"{name} has a new password in {path}; the old one works until: {_drop(name)}", password)
     look_after(path)
+    _done(options, f"{name} has a new password in {path}; the old one works until: {_drop(name)}", password)
     return DONE
 
 
@@ -110,5 +110,11 @@ def _drop(name: str) -> str:
 
 
 def _done(options: argparse.Namespace, message: str, password: str) -> None:
-    """What was done; a generated password instead, alone, so that a script can take it."""
-    print(password if options.generate else message)
+    """What was done; a generated password instead, alone, so that a script can take it. Raises CommandError."""
+    try:
+        print(password if options.generate else message, flush=True)
+    except OSError as error:
+        if not options.generate:
+            raise
+        why = error.strerror or error
+        raise CommandError(f"{message}, but the password can't be shown ({why}); give another one") from None

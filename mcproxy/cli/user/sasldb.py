@@ -73,7 +73,9 @@ def _read(stream: IO[bytes], path: Path) -> bytes:
     """All of it, bounded in time and size."""
     content = bytearray()
     deadline = time.monotonic() + DUMP_SECONDS
-    while select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    waiting = select.poll()
+    waiting.register(stream, select.POLLIN)
+    while waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
         chunk = os.read(stream.fileno(), 2**16)
         if not chunk:
             return bytes(content)

@@ -4,6 +4,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from mcproxy.auth.throttle import Throttle
+from mcproxy.auth.users import Users
+from mcproxy.auth.verifiers import make_verifier, matching
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.authenticator import Authenticator
 from tests.unit.auth.checking import (
@@ -216,5 +218,31 @@ async def test_who_leaves_the_queue_leaves_no_thread_idle(hashing, mock_clock):
             hashing.release()
             leaving.cancel_scope.cancel()
     assert await authenticator.check("sammy", "secret", HERE, SOON) == ACCEPTED
-    assert authenticator._hashing._waiting == []
-    assert authenticator._hashing._idle == 1
+    queue = authenticator._hashing._queue
+    assert (len(queue), queue.idle) == (0, 1)
+
+
+async def test_all_spellings_of_a_right_password_cost_one_hash(mock_clock):
+    """SASLprep maps soft hyphens to nothing (RFC 3454 table B.1), and who is right is never slowed."""
+    hashing = CountingMatching()
+    users = Users([("anna", make_verifier("secret", 4096))])
+    authenticator = Authenticator(users, LocalAttempts(Throttle()), match=hashing)
+    for place in range(7):
+        spelled = "secret"[:place] + "\u00ad" * (place % 3) + "secret"[place:]
+        assert await authenticator.check("anna", spelled, HERE, SOON) == ACCEPTED
+    assert hashing.asked == 1
+    refused = ["a\u0627", "a\u0628", "\U0001f600", "\u00ad"]
+    for number, password in enumerate(refused):
+        assert await authenticator.check("anna", password, f"10.3.0.{number}", SOON) == WRONG
+    assert hashing.asked == 5
+
+
+class CountingMatching:
+    """The real hash."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, verifiers, password):
+        self.asked += 1
+        return matching(verifiers, password)

@@ -1,5 +1,7 @@
 """The authenticator with a second source of truth: whom it is asked about, when, and what its silence costs."""
 
+from typing import Any
+
 import pytest
 import trio
 
@@ -137,6 +139,19 @@ async def test_its_time_is_kept_free_for_every_name_alike(checking: Authenticato
         await check(checking, "olga", "wrong")
     for name in ("sammy", "olga", "nobody"):
         assert (await check(checking, name, "wrong", seconds=1.5)).reason == THROTTLED
+
+
+async def test_it_is_waited_for_beyond_the_time_of_a_slot(source: Source, hashing: Hash) -> None:
+    asked: list[float] = []
+
+    class Noting(LocalAttempts):
+        def attempt(self, *arguments: Any) -> Any:
+            asked.extend(arguments[2:])
+            return super().attempt(*arguments)
+
+    checking = Authenticator(users_of(), Noting(Throttle()), match=hashing, second_source=source)
+    assert await check(checking, "olga", "right", seconds=5.0) == ACCEPTED
+    assert asked == [pytest.approx(4.0, abs=0.1), pytest.approx(5.0, abs=0.1)]
 
 
 async def test_what_takes_too_long_is_refused_at_the_deadline(checking: Authenticator, source: Source) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from mcproxy.auth.buckets import Pace
-from mcproxy.auth.throttle import NAME_CELLS, Standing, Throttle
+from mcproxy.auth.throttle import Standing, Throttle
 
 PATIENCE = 5.0
 HERE, ELSEWHERE = "10.0.0.1", "10.0.0.2"
@@ -230,34 +230,6 @@ def test_sources_and_pairs_are_bounded_and_the_oldest_is_forgotten():
         succeed(throttle, HERE, name)
     assert [throttle.turns_key(HERE, name, 0.0) == HERE for name in ("kept", "forgotten")] == [False, True]
     assert len(throttle._pairs) == 100
-
-
-def test_made_up_names_push_no_name_out():
-    throttle = attacked(table_size=10, source=FREE)
-    for number in range(3 * NAME_CELLS):
-        fail(throttle, f"source {number}", f"made up {number}")
-    assert len(throttle._names) <= NAME_CELLS
-    fail(throttle, HERE, "another")
-    assert wait(throttle, HERE, "sammy") is None
-
-
-def test_no_name_is_kept():
-    throttle = Throttle()
-    succeed(throttle, HERE, "sammy")
-    fail(throttle, HERE, "Tr0ub4dor")
-    kept = repr([vars(throttle), *throttle._pairs, *throttle._sources, *throttle._names])
-    assert HERE in kept
-    assert "sammy" not in kept
-    assert "Tr0ub4dor" not in kept
-
-
-@pytest.mark.parametrize("name", ["", "\ud800", "ä" * 128, "a\0b"])
-def test_any_name_can_be_tried(name):
-    throttle = Throttle()
-    fail(throttle, HERE, name, times=5)
-    assert wait(throttle, HERE, name) == 1.0
-    succeed(throttle, HERE, name)
-    assert throttle.attempt(HERE, name, 0.0, PATIENCE).standing is Standing.KNOWN
 
 
 def test_very_many_failures_do_not_overflow():

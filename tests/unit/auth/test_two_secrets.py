@@ -140,5 +140,7 @@ def test_who_does_not_look_like_most():
     usual = ("SCRAM-SHA-256", 4096, 16)
     users, _ = users_with(usual, usual, ("SCRAM-SHA-256", 5000, 16), ("SCRAM-SHA-256", 4096, 20))
     assert users.unlike_most() == ["user2", "user3"]
+    other_hash, _ = users_with(usual, usual, usual, ("SCRAM-SHA-1", 4096, 16), ("SCRAM-SHA-512", 4096, 16))
+    assert other_hash.unlike_most() == ["user3", "user4"], "a password in the clear takes another time to check"
     assert parse_users(text(NEW, OLD)).unlike_most() == []
     assert Users(()).unlike_most() == []

@@ -123,3 +123,12 @@ def test_every_problem_is_named():
 def test_no_line_is_made_that_could_not_be_read(name):
     with pytest.raises(ValueError, match="name"):
         format_line(name, SAMMY)
+
+
+def test_what_is_no_users_file_at_all_is_given_up_soon():
+    """Millions of lines, each with its problem, would fill memory."""
+    with pytest.raises(UsersFileError) as failed:
+        parse_users("x\n" * 2_000_000)
+    problems = failed.value.problems
+    assert [problem.line for problem in problems] == list(range(1, 102))
+    assert "not read to its end" in problems[-1].message

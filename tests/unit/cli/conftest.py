@@ -9,7 +9,7 @@ import yaml
 
 from mcproxy.cli.main import main
 from tests.support.certificates import Certificates
-from tests.support.configuration import configuration, write_configuration, write_users
+from tests.support.configuration import LOOPBACK, configuration, write_configuration, write_users
 
 from .running import FEW
 
@@ -22,6 +22,10 @@ class Installation:
         self.config = directory / "mcproxy.yaml"
         self.users = directory / "users"
         self.settings: dict[str, Any] = configuration(directory, "127.0.0.1:11211", certificates)
+        for name in ("plain", "tls"):
+            listener = self.settings["listeners"][name]
+            del listener["proxy_protocol"]
+            listener["allow"] = LOOPBACK
         self.write()
 
     def write(self) -> None:

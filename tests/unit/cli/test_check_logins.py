@@ -1,7 +1,12 @@
 """`mcproxy check` says who can log in how, and warns of what is unwise."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mcproxy.auth.users import format_line
 from mcproxy.auth.verifiers import make_verifier
@@ -135,4 +140,26 @@ def test_files_that_everybody_can_change(
     assert [line.removeprefix(f"note: {installation.config}") for line in added] == [
         f" {why} {installation.config}",
         f":9: listeners.one.tls.client_ca: {authority} {why} {authority}",
+    ]
+
+
+def test_a_certificate_without_a_channel_binding(
+    installation: Installation, certificates: Certificates, capsys: Any
+) -> None:
+    """RFC 5929 section 4.1 has none for signatures without a hash of their own."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=60)).public_key(key.public_key())
+    shown, secret = installation.directory / "ed.crt", installation.directory / "ed.key"
+    shown.write_bytes(builder.sign(key, None).public_bytes(Encoding.PEM))
+    secret.touch(mode=0o600)
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = server_tls(certificates) | {"certificate": str(shown), "key": str(secret)}
+    listener = {"bind": ["10.0.0.5:0"], "allow": [], "authentication": ["sasl"], "tls": tls}
+    only(installation, listener | {"mechanisms": ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]})
+    assert ways(installation, capsys) == [
+        "sasl SCRAM-SHA-256-PLUS: nobody: the certificate's signature has no hash that a login could be bound to",
+        "sasl SCRAM-SHA-256: 4 users (sammy, root, reader, watcher)",
     ]

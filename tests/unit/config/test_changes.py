@@ -85,3 +85,9 @@ def test_what_has_changed_is_named_by_its_keys() -> None:
     assert changed_parts(old.settings, new.settings, set()) == ["listeners", "limits"]
     files: Any = {"/etc/users", "/etc/mcproxy.yaml"}
     assert changed_parts(old.settings, old.settings, files) == ["users_file"]
+
+
+def test_a_file_is_named_once_and_the_key_beside_the_users_file_too() -> None:
+    old, new = material(), material(("users_file: users", "users_file: others"))
+    files = {str(new.settings.users_file), "stand_in_key"}
+    assert changed_parts(old.settings, new.settings, files) == ["users_file", "the key beside users_file"]

@@ -77,3 +77,9 @@ def test_aliases_do_not_multiply_without_end():
     with pytest.raises(DocumentError) as caught:
         read_document("\n".join(lines))
     assert "aliases blow it up" in caught.value.message
+
+
+def test_many_values_are_not_even_composed():
+    """Each takes hundreds of bytes for the three that it has here."""
+    with pytest.raises(DocumentError, match="it has more than 200000 values"):
+        read_document("a: [" + "[]," * 250_000 + "0]\n")

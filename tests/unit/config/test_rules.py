@@ -144,6 +144,18 @@ REFUSED = {
         ],
         ['grants[1].as: an earlier grant calls the same certificate "a"'],
     ),
+    "one name for two with different roles": (
+        [
+            (
+                "grants",
+                [
+                    {"certificate": "spiffe://prod/*", "as": "web", "roles": []},
+                    {"certificate": "spiffe://prod/boss", "as": "web", "roles": ["app"]},
+                ],
+            )
+        ],
+        ['grants[0].as: "web" is the name of several certificates with different roles'],
+    ),
     "one certificate with two names": (
         [("grants", [{"certificate": "c", "as": "a", "roles": []}, {"certificate": "c", "as": "b", "roles": []}])],
         ['grants[1].as: an earlier grant calls the same certificate "a"'],

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
+from mcproxy.config.names import parse_certificate_name
 
 from .building import DELETE, RIGHT, changed, problems_after, settings_of
 
@@ -199,3 +200,28 @@ def test_settings_are_frozen():
     settings = settings_of(changed())
     with pytest.raises(ValidationError):
         settings.limits.value = 5
+
+
+@pytest.mark.parametrize(
+    "pasted", ["-----BEGIN PRIVATE KEY----- hunter2", "hunter2\nhunter2", "/etc/" + "hunter2" * 40, "hunter2\udbff"]
+)
+@pytest.mark.parametrize("place", ["users_file", "listeners.private.tls.key"])
+def test_what_a_file_holds_in_place_of_its_name_is_not_repeated(place: str, pasted: str) -> None:
+    (problem,) = problems_after((place, pasted))
+    assert "must be the name of a file" in problem
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("subject=CN=web,O=Example", "CN=web,O=Example"),
+        ("subject= cn=web,o=Example", "CN=web,O=Example"),
+        ("emailAddress=a@b.example,CN=web", "1.2.840.113549.1.9.1=a@b.example,CN=web"),
+        ("serialNumber=5,SN=Doe,GN=Jo,CN=web", "2.5.4.5=5,2.5.4.4=Doe,2.5.4.42=Jo,CN=web"),
+        ("2.5.4.5=5,CN=web", "2.5.4.5=5,CN=web"),
+    ],
+)
+def test_subjects_as_openssl_prints_them(written: str, means: str) -> None:
+    """`openssl x509 -noout -subject -nameopt RFC2253`."""
+    assert parse_certificate_name({"subject": written}).value == means

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from datetime import datetime
 
 import pytest
@@ -153,6 +154,18 @@ def test_a_library_that_logs_through_the_standard_library_joins_in(pipe):
         "went\nwrong: 7",
     )
     assert record["level"] == "error"
+
+
+def test_what_libraries_warn_of_joins_in(pipe):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        configure("info", "json", descriptor=pipe[1])
+        warnings.warn("an odd certificate", UserWarning, stacklevel=1)
+        logging.captureWarnings(False)
+    (record,) = records(pipe[0])
+    assert (record["event"], record["logger"]) == ("library_message", "py.warnings")
+    assert "UserWarning: an odd certificate" in record["message"]
 
 
 def test_each_line_is_one_write(pipe, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mcproxy.auth.principals import Principal
 from mcproxy.config.schema import ListenerTls, Settings
 from mcproxy.relay.secured import Secured
-from mcproxy.server.access import ANONYMOUS, Access, unix_peer
+from mcproxy.server.access import ANONYMOUS, Access, Peer, unix_peer
 from mcproxy.server.tls import server_context
 from tests.support.certificates import CLIENT_URI, Certificates
 from tests.unit.config.building import changed, settings_of
@@ -68,6 +69,19 @@ def test_a_peer_is_known_by_its_user_or_group(pair: tuple[socket.socket, socket.
     for peer, known in cases:
         granted = settings(["peer"], [{"peer": peer, "as": "sidecar", "roles": ["app"]}])
         assert identify(granted, pair[1]) == (Principal("peer", "sidecar") if known else None), peer
+
+
+def test_the_ids_of_a_peer_have_no_sign() -> None:
+    """As containers' users have, which are numbered beyond 2**31 somewhere."""
+
+    class Far(socket.socket):
+        def getsockopt(self, *asked: Any) -> bytes:  # type: ignore[override]
+            return b"".join(number.to_bytes(4, sys.byteorder) for number in (7, 3_000_000_000, 4_000_000_000))
+
+    with Far(socket.AF_UNIX) as connection:
+        assert unix_peer(connection) == Peer(7, 3_000_000_000, 4_000_000_000)
+        granted = settings(["peer"], [{"peer": {"uid": 3_000_000_000}, "as": "far", "roles": ["app"]}])
+        assert identify(granted, connection) == Principal("peer", "far")
 
 
 def test_a_method_that_the_listener_has_not_is_not_used(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -6,11 +6,14 @@ import pytest
 import trio
 import trio.testing
 
-from mcproxy.server.admission import LOGINS_PER_ADDRESS, Admission, CountedPlace
+from mcproxy.observe.metrics import ConnectionRefusal
+from mcproxy.server.admission import LOGINS_PER_SOURCE, Admission, CountedPlace
+
+HERE = "a listener"
 
 
 def entered(admission: Admission, address: str | None) -> CountedPlace:
-    place = admission.enter_now(address)
+    place = admission.enter_now(HERE, address)
     assert isinstance(place, CountedPlace), place
     return place
 
@@ -18,53 +21,110 @@ def entered(admission: Admission, address: str | None) -> CountedPlace:
 def test_as_many_as_configured_and_no_more() -> None:
     admission = Admission(connections=3, per_address=0, logins=100)
     places = [entered(admission, "10.0.0.1") for _ in range(3)]
-    assert admission.enter_now("10.0.0.2") == "too_many"
-    assert admission.enter_now(None) == "too_many"
+    assert admission.enter_now(HERE, "10.0.0.2") == "too_many"
+    assert admission.enter_now(HERE, None) == "too_many"
     places[1].release()
     places[1].release()
-    assert isinstance(admission.enter_now(None), CountedPlace)
-    assert admission.enter_now(None) == "too_many", "a place that is given up twice counts once"
+    assert isinstance(admission.enter_now(HERE, None), CountedPlace)
+    assert admission.enter_now(HERE, None) == "too_many", "a place that is given up twice counts once"
 
 
 def test_a_cap_for_each_address() -> None:
     admission = Admission(connections=100, per_address=2, logins=100)
     first, _ = entered(admission, "10.0.0.1"), entered(admission, "10.0.0.1")
-    assert admission.enter_now("10.0.0.1") == "too_many_from_address"
+    assert admission.enter_now(HERE, "10.0.0.1") == "too_many_from_address"
     entered(admission, "10.0.0.2")
     first.logged_in()
-    assert admission.enter_now("10.0.0.1") == "too_many_from_address", "who is logged in still counts"
+    assert admission.enter_now(HERE, "10.0.0.1") == "too_many_from_address", "who is logged in still counts"
     first.release()
     entered(admission, "10.0.0.1")
-    assert admission.enter_now("10.0.0.1") == "too_many_from_address"
+    assert admission.enter_now(HERE, "10.0.0.1") == "too_many_from_address"
 
 
 def test_loopback_and_unix_sockets_have_no_cap_of_their_own() -> None:
     admission = Admission(connections=500, per_address=1, logins=500)
     for _ in range(500):
         entered(admission, None)
-    assert admission.enter_now(None) == "too_many"
+    assert admission.enter_now(HERE, None) == "too_many"
 
 
 def test_logins_of_one_address_are_bounded_without_a_cap() -> None:
     """Before login 64, whatever is configured for after it."""
     admission = Admission(connections=10_000, per_address=0, logins=10_000)
-    places = [entered(admission, "10.0.0.1") for _ in range(LOGINS_PER_ADDRESS)]
-    assert admission.enter_now("10.0.0.1") == "too_many_from_address"
+    places = [entered(admission, "10.0.0.1") for _ in range(LOGINS_PER_SOURCE)]
+    assert admission.enter_now(HERE, "10.0.0.1") == "too_many_from_address"
     entered(admission, "10.0.0.2")
     places[0].logged_in()
     entered(admission, "10.0.0.1")
-    assert admission.enter_now("10.0.0.1") == "too_many_from_address"
+    assert admission.enter_now(HERE, "10.0.0.1") == "too_many_from_address"
+
+
+def test_logins_of_a_64_of_ipv6_count_together_and_its_sessions_do_not() -> None:
+    """One host has as many addresses of its /64 as it likes."""
+    admission = Admission(connections=10_000, per_address=2, logins=10_000)
+    places = [entered(admission, f"2001:db8::{number:x}") for number in range(LOGINS_PER_SOURCE)]
+    assert admission.enter_now(HERE, "2001:db8::ffff") == "too_many_from_address"
+    entered(admission, "2001:db8:0:1::1")
+    for place in places:
+        place.logged_in()
+    entered(admission, "2001:db8::1")
+    assert admission.enter_now(HERE, "2001:db8::1") == "too_many_from_address"
+    entered(admission, "2001:db8::ffff")
+
+
+def test_each_listener_has_places_of_its_own() -> None:
+    admission = Admission(connections=6, per_address=0, logins=2)
+    first, _ = entered(admission, None), entered(admission, None)
+    assert admission.enter_now(HERE, None) is None
+    others = [admission.enter_now("another", None) for _ in range(3)]
+    assert [isinstance(place, CountedPlace) for place in others] == [True, True, False]
+    first.logged_in()
+    assert admission.enter_now("another", None) is None
+    entered(admission, None)
+    assert not first.waits_again()
+
+
+def test_places_of_those_who_log_in_are_divided_among_workers() -> None:
+    admission = Admission(connections=100, per_address=0, logins=7, workers=3)
+    assert [isinstance(admission.enter_now(HERE, None), CountedPlace) for _ in range(3)] == [True, True, False]
+    assert isinstance(admission.enter_now("another worker's", None), CountedPlace)
+    admission = Admission(connections=100, per_address=0, logins=1, workers=3)
+    entered(admission, None)
+
+
+async def test_whoever_is_over_a_cap_does_not_wait() -> None:
+    """Nor do others behind him, then."""
+    admission = Admission(connections=10, per_address=1, logins=1)
+    entered(admission, "10.0.0.1")
+    assert await admission.enter(HERE, "10.0.0.1") == "too_many_from_address"
+
+
+async def test_whoever_waits_is_asked_again_and_again(autojump_clock: trio.testing.MockClock) -> None:
+    admission = Admission(connections=10, per_address=0, logins=1)
+    place = entered(admission, None)
+    asked = 0
+
+    def make_room() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 5:
+            place.release()
+
+    assert isinstance(await admission.enter(HERE, None, make_room), CountedPlace)
+    assert asked == 5
+    assert await admission.enter(HERE, None, lambda: ConnectionRefusal.TOO_MANY_FROM_ADDRESS) == "too_many_from_address"
+    assert admission.waiting == 1
 
 
 def test_logins_of_all_together_are_bounded() -> None:
     admission = Admission(connections=100, per_address=0, logins=2)
     first, _ = entered(admission, "10.0.0.1"), entered(admission, None)
-    assert admission.enter_now("10.0.0.3") == "too_many"
+    assert admission.enter_now(HERE, "10.0.0.3") is None, "he has to wait"
     first.logged_in()
     first.logged_in()
     assert admission.waiting == 1
     entered(admission, "10.0.0.3")
-    assert admission.enter_now("10.0.0.4") == "too_many"
+    assert admission.enter_now(HERE, "10.0.0.4") is None
 
 
 def test_logging_in_again_takes_a_place_among_those_who_log_in() -> None:
@@ -89,7 +149,7 @@ def test_logging_in_again_is_bounded_for_each_address() -> None:
     admission = Admission(connections=1000, per_address=0, logins=1000)
     place = entered(admission, "10.0.0.1")
     place.logged_in()
-    for _ in range(LOGINS_PER_ADDRESS):
+    for _ in range(LOGINS_PER_SOURCE):
         entered(admission, "10.0.0.1")
     assert not place.waits_again()
 
@@ -101,7 +161,7 @@ async def test_whoever_comes_while_as_many_log_in_as_may_waits(nursery: trio.Nur
     got: list[object] = []
 
     async def enter() -> None:
-        got.append(await admission.enter(None))
+        got.append(await admission.enter(HERE, None))
 
     for _ in range(3):
         nursery.start_soon(enter)
@@ -119,7 +179,7 @@ async def test_whoever_comes_while_as_many_log_in_as_may_waits(nursery: trio.Nur
         place.logged_in()
     await trio.testing.wait_all_tasks_blocked()
     assert (len(got), admission.connections) == (3, 4)
-    assert await admission.enter(None) == "too_many"
+    assert await admission.enter(HERE, None) == "too_many"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -132,7 +192,7 @@ def test_churn_leaves_exactly_the_places_that_there_were(seed: int) -> None:
     for _ in range(5000):
         action = chance.random()
         if action < 0.45:
-            place = admission.enter_now(chance.choice(addresses))
+            place = admission.enter_now(HERE, chance.choice(addresses))
             if isinstance(place, CountedPlace):
                 places.append(place)
         elif places:
@@ -154,8 +214,9 @@ def test_churn_leaves_exactly_the_places_that_there_were(seed: int) -> None:
     assert (admission.connections, admission.waiting) == (0, 0)
     for address in addresses[1:]:
         again = [entered(admission, address) for _ in range(7)]
-        assert admission.enter_now(address) == "too_many_from_address"
+        assert admission.enter_now(HERE, address) == "too_many_from_address"
         for place in again:
             place.release()
     assert not admission._by_address
-    assert not admission._waiting_by_address, "addresses that are gone are forgotten"
+    assert not admission._waiting_by_source, "addresses that are gone are forgotten"
+    assert not admission._waiting

@@ -18,6 +18,7 @@ from mcproxy.policy.allowlist import Allowlist
 from mcproxy.policy.proxy_header import ProxyHeader, ProxyHeaderError
 from mcproxy.server import arrival
 from mcproxy.server.admission import Admission, CountedPlace
+from mcproxy.server.crowd import SILENCE, Crowds
 
 V1 = b"PROXY TCP4 10.1.0.1 10.0.0.2 1 2\r\n"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
@@ -94,6 +95,7 @@ class Stage:
                 connection_accepted=lambda listener: None,
                 connection_refused=lambda listener, reason: self.refusals.append(str(reason)),
             ),
+            crowds=Crowds(),
             generation=SimpleNamespace(settings=SimpleNamespace(limits=limits)),
             start_soon=nursery.start_soon,
         )
@@ -217,7 +219,7 @@ async def test_whoever_is_cancelled_before_the_header_leaves_nothing_behind(stag
 
 def test_a_place_counts_for_one_address_and_once() -> None:
     admission = Admission(connections=9, per_address=2, logins=9)
-    places = [admission.enter_now(None) for _ in range(4)]
+    places = [admission.enter_now("test", None) for _ in range(4)]
     given = [place for place in places if isinstance(place, CountedPlace)]
     assert [place.comes_from_now("10.1.0.1") for place in given] == [None, None] + ["too_many_from_address"] * 2
     assert given[0].comes_from_now("10.1.0.2") is None
@@ -228,4 +230,34 @@ def test_a_place_counts_for_one_address_and_once() -> None:
         place.release()
     assert (admission.connections, admission.waiting) == (0, 0)
     assert not admission._by_address
-    assert not admission._waiting_by_address
+    assert not admission._waiting_by_source
+
+
+@pytest.mark.parametrize("peer", ["10.1.0.1", "127.0.0.2"])
+async def test_whoever_crowds_the_others_out_is_refused_also_behind_a_balancer(
+    stage: Stage, autojump_clock: trio.testing.MockClock, peer: str
+) -> None:
+    crowd = stage.server.crowds["test"]
+    with connected() as (ours, theirs), connected() as (silent, _):
+        with crowd.joined_by("10.1.0.1", silent, trio.CancelScope()):
+            await trio.sleep(SILENCE)
+            assert not crowd.make_room_for("10.1.0.1")
+            theirs.sendall(V1)
+            await stage.arrives(ours, peer)
+        with contextlib.suppress(ConnectionResetError):
+            assert theirs.recv(10) == b""
+    assert (stage.clients, stage.refusals) == ([], ["too_many_from_address"])
+    assert (stage.admission.connections, stage.admission.waiting) == (0, 0)
+
+
+async def test_a_balancer_that_sends_no_header_gives_its_place_to_a_local_client(
+    stage: Stage, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    stage.server.entrance = Admission(connections=9, per_address=0, logins=2)
+    with connected() as (first, _), connected() as (second, _), connected() as (third, _):
+        for sock in (first, second):
+            await stage.arrives(sock, "10.0.0.2")
+        await stage.arrives(third, "127.0.0.1")
+        assert 1 <= trio.current_time() < 2
+        assert stage.refusals == ["crowded_out"]
+        assert [client["address"] for client in stage.clients] == ["127.0.0.1"]

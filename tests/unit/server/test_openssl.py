@@ -4,6 +4,7 @@ import _ctypes
 import contextlib
 import ctypes
 import ssl
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -57,7 +58,7 @@ def test_there_are_three_groups_and_no_other(context: ssl.SSLContext, certificat
             flights(context, certificates, group)
 
 
-@pytest.fixture(params=["version", "implementation", "library", "options", "tickets", "groups"])
+@pytest.fixture(params=["version", "implementation", "ctypes", "library", "options", "tickets", "groups"])
 def unknown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, context: ssl.SSLContext) -> Iterator[str]:
     """A Python or an OpenSSL that is not what openssl.py knows."""
 
@@ -77,6 +78,8 @@ def unknown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, con
             monkeypatch.setattr(openssl, "_KNOWN", ())
         case "implementation":
             monkeypatch.setattr(openssl.sys.implementation, "name", "pypy")
+        case "ctypes":
+            monkeypatch.setitem(sys.modules, "ctypes", None)
         case "library":
             monkeypatch.setattr(openssl._ssl, "__file__", "/nowhere/_ssl.so")
         case _:

@@ -209,6 +209,28 @@ async def test_who_has_logged_in_before_does_not_wait_behind_strangers(
     fake.release.set()
 
 
+async def test_sources_that_failed_leave_room_for_those_that_did_not(
+    fake: Fake, asking: Saslauthd, nursery: trio.Nursery
+) -> None:
+    fake.behaviour = fake.accepts_later
+    for number in range(4):
+        nursery.start_soon(ask, asking, f"guess {number}", Standing.FAILED)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert fake.at_once == 1
+    answers: list[bool | str] = []
+
+    async def note(number: int) -> None:
+        answers.append(await ask(asking, f"secret {number}"))
+
+    for number in range(3):
+        nursery.start_soon(note, number)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert fake.at_once == 2
+    fake.release.set()
+    await trio.testing.wait_all_tasks_blocked(0.02)
+    assert answers == [True] * 3
+
+
 async def test_a_question_that_would_be_cut_short_is_not_asked(fake: Fake, asking: Saslauthd) -> None:
     """Or a guesser left too little time for the late answer to a wrong password, and no guess of his would count."""
     with trio.move_on_after(0.9 * TIMEOUT):

@@ -2,7 +2,7 @@
 
 from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.server.admission import Admission
-from tests.unit.workers.test_questions import HERE, entered, told, two_workers
+from tests.unit.workers.test_questions import HERE, entered, told, two_workers, wait
 
 
 async def test_a_conveyed_address_is_counted_for_all_workers_together() -> None:
@@ -14,7 +14,7 @@ async def test_a_conveyed_address_is_counted_for_all_workers_together() -> None:
             None,
             ConnectionRefusal.TOO_MANY_FROM_ADDRESS,
         ]
-        assert await other.entrance.enter(HERE) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        assert await other.entrance.enter("plain", HERE, wait) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
         for place in places:
             place.release()
         await told(admission, 0, 0)

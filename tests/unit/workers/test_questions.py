@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from mcproxy.auth.throttle import FREE_FAILURES, Standing, Throttle
 from mcproxy.observe.metrics import ConnectionRefusal
-from mcproxy.server.admission import LOGINS_PER_ADDRESS, Admission
+from mcproxy.server.admission import LOGINS_PER_SOURCE, Admission
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.shared import Undecided
 from mcproxy.workers import questions as questions_module
@@ -61,8 +61,12 @@ async def two_workers(admission=None, attempts=None):
             worker.close()
 
 
+def wait():
+    """Nothing is done about there being no room."""
+
+
 async def entered(worker, address=None):
-    place = await worker.entrance.enter(address)
+    place = await worker.entrance.enter("plain", address, wait)
     assert isinstance(place, RemotePlace), place
     return place
 
@@ -84,12 +88,12 @@ async def test_connections_of_all_workers_are_counted_together():
     async with two_workers(admission) as (one, other):
         places = [await entered(one), await entered(other), await entered(one)]
         for worker in (one, other):
-            assert await worker.entrance.enter(None) is ConnectionRefusal.TOO_MANY
+            assert await worker.entrance.enter("plain", None, wait) is ConnectionRefusal.TOO_MANY
         places[1].release()
         places[1].release()
         await heard(other)
         await entered(one)
-        assert await other.entrance.enter(None) is ConnectionRefusal.TOO_MANY
+        assert await other.entrance.enter("plain", None, wait) is ConnectionRefusal.TOO_MANY
 
 
 async def test_connections_of_one_address_are_counted_together():
@@ -97,9 +101,9 @@ async def test_connections_of_one_address_are_counted_together():
         first = await entered(one, HERE)
         await entered(other, HERE)
         for worker in (one, other):
-            assert await worker.entrance.enter(HERE) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+            assert await worker.entrance.enter("plain", HERE, wait) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
         first.logged_in()
-        assert await other.entrance.enter(HERE) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        assert await other.entrance.enter("plain", HERE, wait) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
         first.release()
         await heard(one)
         await entered(other, HERE)
@@ -107,9 +111,9 @@ async def test_connections_of_one_address_are_counted_together():
 
 async def test_logins_of_one_address_are_counted_together():
     async with two_workers() as workers:
-        places = [await entered(workers[number % 2], HERE) for number in range(LOGINS_PER_ADDRESS)]
+        places = [await entered(workers[number % 2], HERE) for number in range(LOGINS_PER_SOURCE)]
         for worker in workers:
-            assert await worker.entrance.enter(HERE) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+            assert await worker.entrance.enter("plain", HERE, wait) is ConnectionRefusal.TOO_MANY_FROM_ADDRESS
         places[0].logged_in()
         await heard(workers[0])
         again = await entered(workers[1], HERE)
@@ -119,20 +123,41 @@ async def test_logins_of_one_address_are_counted_together():
         assert await places[0].logs_in_again()
 
 
-async def test_who_comes_while_as_many_log_in_as_may_waits_for_room_made_by_another_worker(monkeypatch):
+async def test_who_comes_while_as_many_log_in_as_may_waits_for_room_made_in_the_same_worker(monkeypatch):
     """And longer than an answer may take: the parent has said that it is there."""
     monkeypatch.setattr(questions_module, "PATIENCE", 0.2)
-    admission = Admission(connections=100, per_address=0, logins=1)
+    admission = Admission(connections=100, per_address=0, logins=2, workers=2)
     async with two_workers(admission) as (one, other):
         place = await entered(one)
         with trio.move_on_after(0.5):
-            await entered(other)
+            await entered(one)
         await told(admission, 1, 1)
+        await entered(other)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(entered, other)
+            nursery.start_soon(entered, one)
             await wait_all_tasks_blocked(0.05)
             place.logged_in()
-        await told(admission, 2, 1)
+        await told(admission, 3, 2)
+
+
+async def test_who_is_told_not_to_wait_leaves_nothing_behind():
+    admission = Admission(connections=100, per_address=0, logins=1)
+    async with two_workers(admission) as (_, other):
+        place = await entered(other)
+        why = ConnectionRefusal.TOO_MANY_FROM_ADDRESS
+        assert await other.entrance.enter("plain", None, lambda: why) is why
+        place.release()
+        await told(admission, 0, 0)
+        await heard(other)
+        assert not other.answers._waiting
+
+
+async def test_who_makes_room_while_he_waits_gets_in():
+    admission = Admission(connections=100, per_address=0, logins=1)
+    async with two_workers(admission) as (_, other):
+        place = await entered(other)
+        assert isinstance(await other.entrance.enter("plain", None, place.release), RemotePlace)
+        await told(admission, 1, 1)
 
 
 async def test_a_worker_that_ends_gives_back_all_that_it_held():
@@ -148,7 +173,7 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
         async with trio.open_nursery() as nursery:
 
             async def try_for_ever():
-                async with one.attempts.attempt(HERE, "sammy", 60):
+                async with one.attempts.attempt(HERE, "sammy", 60, 60):
                     await trio.sleep_forever()
 
             nursery.start_soon(try_for_ever)
@@ -157,7 +182,7 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
                 while not attempts._turns:
                     await trio.lowlevel.checkpoint()
             one.answers.release_all()
-            async with other.attempts.attempt(HERE, "sammy", 5) as attempt:
+            async with other.attempts.attempt(HERE, "sammy", 5, 5) as attempt:
                 assert attempt.wait == 0
             nursery.cancel_scope.cancel()
         assert (admission.connections, admission.waiting) == (1, 0)
@@ -167,52 +192,52 @@ async def test_a_worker_that_ends_gives_back_all_that_it_held():
 async def test_a_guesser_gets_no_more_guesses_by_spreading_them():
     async with two_workers() as workers:
         for number in range(FREE_FAILURES):
-            async with workers[number % 2].attempts.attempt(HERE, "sammy", 0.1) as attempt:
+            async with workers[number % 2].attempts.attempt(HERE, "sammy", 0.1, 0.1) as attempt:
                 assert attempt.wait == 0
                 await attempt.failed()
         for worker in workers:
-            async with worker.attempts.attempt(HERE, "sammy", 0.1) as attempt:
+            async with worker.attempts.attempt(HERE, "sammy", 0.1, 0.1) as attempt:
                 assert attempt.wait is None
-            async with worker.attempts.attempt("10.0.0.2", "sammy", 0.1) as attempt:
+            async with worker.attempts.attempt("10.0.0.2", "sammy", 0.1, 0.1) as attempt:
                 assert attempt.wait == 0
 
 
 async def test_a_source_has_its_turns_over_all_workers():
     async with two_workers(attempts=LocalAttempts(Throttle(), turns=2)) as (one, other):
-        async with one.attempts.attempt(HERE, "sammy", 60), other.attempts.attempt(HERE, "sammy", 60):
+        async with one.attempts.attempt(HERE, "sammy", 60, 60), other.attempts.attempt(HERE, "sammy", 60, 60):
             with trio.move_on_after(0.2) as scope:
-                async with one.attempts.attempt(HERE, "sammy", 60):
+                async with one.attempts.attempt(HERE, "sammy", 60, 60):
                     pytest.fail("a third turn")
             assert scope.cancelled_caught
-        async with one.attempts.attempt(HERE, "sammy", 60):
+        async with one.attempts.attempt(HERE, "sammy", 60, 60):
             pass
 
 
 async def test_success_gives_the_slot_back():
     async with two_workers() as (one, other):
         for _ in range(FREE_FAILURES):
-            async with one.attempts.attempt(HERE, "sammy", 0) as attempt:
+            async with one.attempts.attempt(HERE, "sammy", 0, 0) as attempt:
                 await attempt.failed()
-        async with other.attempts.attempt(HERE, "sammy", 5) as attempt:
+        async with other.attempts.attempt(HERE, "sammy", 5, 5) as attempt:
             assert 0 < attempt.wait <= 1
             attempt.succeeded()
         await heard(other)
-        async with one.attempts.attempt(HERE, "alex", 5) as attempt:
+        async with one.attempts.attempt(HERE, "alex", 5, 5) as attempt:
             assert attempt.wait <= 1, "else two"
 
 
 async def test_who_was_here_before_is_known_to_all_workers():
     async with two_workers() as (one, other):
-        async with one.attempts.attempt(HERE, "sammy", 5) as attempt:
+        async with one.attempts.attempt(HERE, "sammy", 5, 5) as attempt:
             assert attempt.standing is Standing.NEW
             attempt.succeeded()
         await heard(one)
         for _ in range(FREE_FAILURES):
-            async with other.attempts.attempt(HERE, "alex", 5) as attempt:
+            async with other.attempts.attempt(HERE, "alex", 5, 5) as attempt:
                 await attempt.failed()
-        async with other.attempts.attempt(HERE, "alex", 0.1) as attempt:
+        async with other.attempts.attempt(HERE, "alex", 0.1, 0.1) as attempt:
             assert (attempt.wait, attempt.standing) == (None, Standing.FAILED)
-        async with other.attempts.attempt(HERE, "sammy", 0.1) as attempt:
+        async with other.attempts.attempt(HERE, "sammy", 0.1, 0.1) as attempt:
             assert (attempt.wait, attempt.standing) == (0, Standing.KNOWN)
 
 
@@ -221,9 +246,9 @@ async def test_a_parent_that_does_not_answer_admits_nobody_and_gets_everything_b
     ours, theirs = socket.socketpair()
     questions = Questions(Channel(theirs))
     with pytest.raises(Undecided):
-        await RemoteEntrance(questions).enter(HERE)
+        await RemoteEntrance(questions).enter("plain", HERE, wait)
     with pytest.raises(Undecided):
-        async with RemoteAttempts(questions).attempt(HERE, "sammy", 5):
+        async with RemoteAttempts(questions).attempt(HERE, "sammy", 5, 7):
             pytest.fail("nobody gave a turn")
     assert not await RemoteEntrance(questions).is_ahead()
     place = RemotePlace(questions, 7)
@@ -232,9 +257,9 @@ async def test_a_parent_that_does_not_answer_admits_nobody_and_gets_everything_b
     silent = Channel(ours)
     kinds = [(await silent.receive())[1:] for _ in range(9)]
     assert kinds == [
-        ["enter", HERE],
+        ["enter", "plain", HERE],
         ["release", 1],
-        ["attempt", HERE, "sammy", 5],
+        ["attempt", HERE, "sammy", 5, 7],
         ["release", 2],
         ["is_ahead"],
         ["release", 3],

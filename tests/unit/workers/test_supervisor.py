@@ -82,8 +82,8 @@ async def test_workers_that_cannot_start_are_tried_at_growing_intervals(start, m
         '[1,"enter"]',
         '[1,"enter",[]]',
         '[[],"enter",null]',
-        '[1,"attempt",5,"sammy",5]',
-        '[1,"attempt","10.0.0.1","sammy","5"]',
+        '[1,"attempt",5,"sammy",5,5]',
+        '[1,"attempt","10.0.0.1","sammy","5",5]',
     ],
 )
 async def test_a_process_that_does_not_speak_like_a_worker_is_cut_off(start, said):
