@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -80,6 +81,7 @@ class Source:
     network: str = ""
 
 
+@lru_cache(maxsize=4096)
 def source_of(source: str) -> Source:
     """An IPv4 address (also one mapped into IPv6) is a source by itself; all of loopback is one, since whoever is on
     the machine has each of its 16 million.

@@ -23,6 +23,9 @@ def prepare(text: str) -> str:
     Unassigned code points (Unicode 3.2, so most emoji) are refused, as RFC 5802 asks of stored strings. An empty
     result is an error too: RFC 4616 section 2 lets no such text verify.
     """
+    if text and text.isascii() and text.isprintable():
+        # RFC 4013 section 2 neither maps, normalises nor prohibits any of these, and most names and passwords are such.
+        return text
     problem = ""
     try:
         prepared: str = saslprep(text)

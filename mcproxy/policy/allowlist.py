@@ -6,6 +6,7 @@ socket must not open a door that the IPv4 rules closed. So `::/0` says nothing a
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar
 
@@ -60,8 +61,9 @@ class Allowlist:
         return self._networks.most_specific(address) is True
 
 
+@lru_cache(maxsize=4096)
 def canonical_address(address: str) -> IPv4Address | IPv6Address | None:
-    """IPv4 for an IPv4-mapped address; None for what is no address."""
+    """IPv4 for an IPv4-mapped address; None for what is no address. Remembered: each login asks several times."""
     try:
         parsed = ip_address(address)
     except ValueError:
