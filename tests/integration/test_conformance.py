@@ -90,13 +90,13 @@ def test_conformance(program: Proxy, tap: Tap, direct: socket.socket, rule: str,
             received = hold(connection, case, way)
         assert case.reply.fullmatch(received), f"{case}: {shown(received)} is not {shown(case.reply.pattern)}"
         sent, expected = sent_up(tap, case, tap.recording.connections - connections), going_up(case)
-        if way == "byte by byte":
+        if way == "byte by byte" and len(sent) < len(expected):
             sent, expected = one_by_one(sent), one_by_one(expected)
         assert sent == expected, f"{case}: what went up differs:\n{sent}\n{expected}"
 
 
 def one_by_one(frames: list[bytes]) -> list[bytes]:
-    """With a `get` for each key: what comes in small parts may be gathered, if the program was late to look."""
+    """With a `get` for each key: what comes in small parts is gathered if the program is late to look."""
     divided: list[bytes] = []
     for frame in frames:
         keys = frame.split()[1:] if frame.startswith(b"get ") else []
