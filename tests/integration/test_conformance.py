@@ -90,18 +90,25 @@ def test_conformance(program: Proxy, tap: Tap, direct: socket.socket, rule: str,
             received = hold(connection, case, way)
         assert case.reply.fullmatch(received), f"{case}: {shown(received)} is not {shown(case.reply.pattern)}"
         sent, expected = sent_up(tap, case, tap.recording.connections - connections), going_up(case)
-        if way == "byte by byte" and len(sent) < len(expected):
-            sent, expected = one_by_one(sent), one_by_one(expected)
+        if way == "byte by byte":
+            expected = gathered_as(sent, expected)
         assert sent == expected, f"{case}: what went up differs:\n{sent}\n{expected}"
 
 
-def one_by_one(frames: list[bytes]) -> list[bytes]:
-    """With a `get` for each key: what comes in small parts is gathered if the program is late to look."""
-    divided: list[bytes] = []
-    for frame in frames:
+def gathered_as(sent: list[bytes], expected: list[bytes]) -> list[bytes]:
+    """What is expected, with gets of one key each, of different keys and in a row, joined where `sent` has them so.
+
+    That is how the program gathers gets (docs/design.md), and what comes in small parts it gathers if it looks late.
+    """
+    left, joined = list(expected), []
+    for frame in sent:
         keys = frame.split()[1:] if frame.startswith(b"get ") else []
-        divided += [b"get %s\r\n" % key for key in keys] or [frame]
-    return divided
+        if len(set(keys)) == len(keys) > 1 and left[: len(keys)] == [b"get %s\r\n" % key for key in keys]:
+            del left[: len(keys)]
+            joined.append(frame)
+        elif left:
+            joined.append(left.pop(0))
+    return joined + left
 
 
 def prepare(direct: socket.socket, before: bytes) -> None:
