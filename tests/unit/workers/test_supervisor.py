@@ -101,6 +101,50 @@ async def test_a_process_that_does_not_speak_like_a_worker_is_cut_off(start, sai
     assert logs[0]["reason"] == "exit status 7"
 
 
+LATE_WORKER = """
+import json, socket, sys
+end = socket.socket(fileno=int(sys.argv[1]))
+end.setblocking(True)
+lines = end.makefile("rw")
+
+def say(*frame):
+    lines.write(json.dumps(frame) + chr(10))
+    lines.flush()
+
+def hear(wanted):
+    for line in lines:
+        number, what, *_ = json.loads(line)
+        if number or what == wanted:
+            return [number, what]
+
+say(0, "started")
+hear("look_again")
+say(1, "attempt", "10.0.0.1", "sammy", 5, 5)
+say(2, "enter", "a", None)
+first = hear("")
+say(0, "serves", 99, 0)
+say(3, "enter", "a", None)
+second = hear("")
+sys.exit(7 if [first, second] == [[2, "undecided"], [3, None]] else 8)
+"""
+
+
+async def test_a_late_worker_lets_nobody_in_until_it_serves_what_the_others_do(start):
+    """What it knows may be what was taken away. A password turn isn't given: it gets no answer at all."""
+    watched = start(LATE_WORKER, workers=1)
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.run, signals())
+            await until(lambda: watched.watch.running() and watched.watch.running()[0].started.is_set())
+            worker = watched.watch.running()[0]
+            worker.is_late()
+            worker.look_again()
+            await until(lambda: any(entry["event"] == "worker_ended" for entry in logs))
+            nursery.cancel_scope.cancel()
+    assert [entry["reason"] for entry in logs if entry["event"] == "worker_ended"] == ["exit status 7"]
+    assert [entry["generation"] for entry in logs if entry["event"] == "late_worker_reloaded"] == [99]
+
+
 async def test_processes_that_do_not_stop_are_killed(start, monkeypatch):
     monkeypatch.setattr(supervisor, "GRACE", 0.2)
     watched = start("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
