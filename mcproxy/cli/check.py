@@ -37,7 +37,8 @@ def check(options: argparse.Namespace) -> int:
         print(f"listener {name}: {_listener(listener)}")
         for way in ways_in(listener, settings, material.users, binding=_has_binding(listener, material)):
             print(f"  {way}")
-    print(f"upstream: {settings.upstream.address}")
+    for name, upstream in settings.all_upstreams.items():
+        print(f"upstream {name}: {upstream.address}")
     if settings.users_file is not None:
         print(f"users: {len(material.users)} in {settings.users_file}")
     health = f"; health at {settings.admin.health_bind}" if settings.admin.health_bind else ""

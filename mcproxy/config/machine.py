@@ -178,7 +178,7 @@ def _group(group: str | int, place: Place) -> Iterator[Finding]:
 def _descriptors(settings: Settings) -> Iterator[Finding]:
     """Each connection is a descriptor; running out of them in the middle of the night helps nobody."""
     binds = sum(len(listener.bind) for listener in settings.listeners.values()) + 2
-    links = settings.upstream.links * 2  # text and binary
+    links = sum(upstream.links * 2 for upstream in settings.all_upstreams.values())  # text and binary
     needed = settings.limits.connections + binds + links + RESERVED_DESCRIPTORS
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and needed > hard:

@@ -19,6 +19,12 @@ from mcproxy.policy import certificates
 from mcproxy.policy.certificates import CertificateName
 
 PROTOCOLS = ("text", "binary")
+UPSTREAM_MECHANISMS = (
+    *("PLAIN", "EXTERNAL", "CRAM-MD5", "DIGEST-MD5"),
+    *("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    *("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"),
+)
+"""How one may log in to an upstream by SASL."""
 METHODS = ("sasl", "token", "certificate", "address", "peer", "none")
 CLASSES = ("read", "touch", "write", "counter", "delete", "flush", "stats", "inspect", "admin")
 KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})

@@ -26,7 +26,13 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
         yield from _listener_logins(listener, place)
         yield from _listener_users(listener, settings, place)
     yield from saslauthd_rules(settings, ("saslauthd",))
-    yield from _upstream(settings.upstream, ("upstream",))
+    if not settings.all_upstreams:
+        yield Finding(("upstream",), 'is required: the memcached that is guarded, such as {address: "127.0.0.1:11211"}')
+        return
+    if settings.upstream is not None:
+        yield from _upstream(settings.upstream, ("upstream",))
+    for name, upstream in settings.upstreams.items():
+        yield from _upstream(upstream, ("upstreams", name))
     for name, role in settings.roles.items():
         yield from _role(role, ("roles", name))
     for index, grant in enumerate(settings.grants):
@@ -258,7 +264,7 @@ def _admin(admin: Admin, place: Place) -> Iterator[Finding]:
 
 def _shared_addresses(settings: Settings) -> Iterator[Finding]:
     """Every address once, and never the one that upstream is reached at: that would be a loop."""
-    upstream = settings.upstream.address
+    upstream = next(iter(settings.all_upstreams.values())).address
     bound: list[tuple[Place, TcpAddress | UnixAddress]] = [
         (("listeners", name, "bind", index), address)
         for name, listener in settings.listeners.items()

@@ -43,6 +43,9 @@ from mcproxy.policy.certificates import CertificateName
 MAX_VALUE = 2**30
 """The largest value memcached can be told to take: `-I` ends at 1 GiB."""
 
+DEFAULT_UPSTREAM = "upstream"
+"""What a single one is called in logs and metrics."""
+
 SMALLEST_BUFFER = 2**20
 """Bytes that any process needs for what its clients are sent."""
 
@@ -142,6 +145,7 @@ class Listener(_Model):
     plaintext_passwords: bool = False
     overlong_keys: Annotated[str, PlainValidator(_one_of(("refuse", "digest")))] = "refuse"
     pipelining: Annotated[str, PlainValidator(_one_of(("allow", "refuse")))] = "allow"
+    upstream: Label | None = None
     proxy_protocol: list[AllowedNetwork] = Field(default=[], examples=['["10.0.0.2/32"]'])
     mode: SocketMode = 0o600
     group: Annotated[str | int | None, PlainValidator(names.parse_group)] = None
@@ -156,14 +160,39 @@ class Listener(_Model):
         return all(address.is_loopback for address in self.bind)
 
 
+class UpstreamTls(_Model):
+    """How upstream proves who it is (`ca`, `server_name`), and what it is shown of us if anything."""
+
+    ca: FilePath = Field(examples=["/etc/mcproxy/upstream/ca.crt"])
+    server_name: str | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    minimum_version: Annotated[str, PlainValidator(names.parse_tls_version)] = "1.2"
+
+
+class UpstreamLogin(_Model):
+    """Who we are towards upstream. The password is in a file or in an environment variable, never here."""
+
+    method: Annotated[str, PlainValidator(_one_of(("sasl", "token")))] = Field(examples=["sasl"])
+    mechanism: Annotated[str | None, PlainValidator(_one_of(names.UPSTREAM_MECHANISMS))] = None
+    username: str | None = None
+    password_file: FilePath | None = None
+    password_environment: str | None = None
+
+
 class Upstream(_Model):
     address: Destination = Field(examples=['"127.0.0.1:11211"'])
     plaintext: bool = False
+    plaintext_passwords: bool = False
     links: Annotated[int, Field(ge=1, le=64)] = 2
     timeout: Annotated[Duration, Field(gt=0, le=3600)] = 1.0
-    protocol: Annotated[str, PlainValidator(_one_of(("same",), ("text", "binary")))] = "same"
-    tls: NotYet = None
-    login: NotYet = None
+    protocol: Annotated[str, PlainValidator(_one_of(("same", *names.PROTOCOLS)))] = "same"
+    tls: UpstreamTls | None = None
+    login: UpstreamLogin | None = None
+
+    def spoken(self, protocol: str) -> str:
+        """The protocol in which the requests of clients that speak `protocol` go up."""
+        return protocol if self.protocol == "same" else self.protocol
 
 
 class Saslauthd(_Model):
@@ -246,7 +275,8 @@ class Settings(_Model):
     listeners: Annotated[dict[Label, Listener], Field(min_length=1)] = Field(
         examples=["a listener, as in config/mcproxy.minimal.yaml"]
     )
-    upstream: Upstream = Field(examples=['{address: "127.0.0.1:11211"}'])
+    upstream: Upstream | None = Field(default=None, examples=['{address: "127.0.0.1:11211"}'])
+    upstreams: dict[Label, Upstream] = {}
     users_file: FilePath | None = None
     saslauthd: Saslauthd | None = Field(default=None, examples=["{socket: /run/saslauthd/mux}"])
     roles: dict[Label, Role] = {}
@@ -258,6 +288,15 @@ class Settings(_Model):
     logging: Logging = Logging()
     watch_files: bool = True
     _problem: Callable[[Finding], Problem] | None = PrivateAttr(default=None)
+
+    @property
+    def all_upstreams(self) -> dict[str, Upstream]:
+        """By name. A single `upstream` is called DEFAULT_UPSTREAM."""
+        return self.upstreams if self.upstream is None else {DEFAULT_UPSTREAM: self.upstream}
+
+    def upstream_of(self, listener: str) -> str:
+        """The name of the upstream that a listener's clients reach."""
+        return self.listeners[listener].upstream or next(iter(self.all_upstreams))
 
     def problem(self, finding: Finding) -> Problem:
         """A finding with the file and line that it is about, for what the settings were read from."""

@@ -256,11 +256,11 @@ class BinaryLink(Link):
 
     def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
         super().__init__(relay, connection, timeout, on_lost)
-        self._opaque = 0
+        self._opaque = 1
 
     def submit(self, request: Request) -> None:
         """Send a request at the end of the turn, under the link's own opaque."""
         if not request.local:
-            self._opaque = (self._opaque + 1) & 0xFFFFFFFF
             request.upstream = request.packet(self._opaque)
+            self._opaque = (self._opaque + request.packets()) & 0xFFFFFFFF
         super().submit(request)

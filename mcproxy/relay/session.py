@@ -5,6 +5,7 @@ client to read, for a link that is busy sending, or for a link of its own. Whate
 `ready` list, and `resume` goes on with the bytes that it kept.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from mcproxy.relay.downstream import Downstream
@@ -16,6 +17,9 @@ from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.parser import Parser
 from mcproxy.wire.pipelining import OneAtATime
 from mcproxy.wire.requests import Local, Request
+
+Translate = Callable[[Request], Request | Refusal]
+"""What makes a request of the other protocol of a vetted one, or says why that can't be."""
 
 # Frames of one session in one turn, so that nobody's pipeline holds up the others.
 FRAMES_AT_ONCE: Final = 256
@@ -51,10 +55,12 @@ class Session(Downstream):
         self._draining = False
         # The parser, where pipelines are refused.
         self._guard: OneAtATime | None = None
+        self._translate: Translate | None = None
 
-    def start(self, parser: Parser, data: bytes) -> None:
-        """Begin with what the client sent behind its login."""
+    def start(self, parser: Parser, data: bytes, translate: Translate | None = None) -> None:
+        """Begin with what the client sent behind its login. `translate`: upstream speaks the other protocol."""
         self.parser = parser
+        self._translate = translate
         self._guard = parser if isinstance(parser, OneAtATime) else None
         self._relay.refresh()
         self._relay.register(self._descriptor, self, READ)
@@ -85,12 +91,15 @@ class Session(Downstream):
         if self.largest_value * self._window > self._buffer:
             self._window = max(1, self._buffer // self.largest_value)
         parser = self.parser
+        translate = self._translate
         position = 0
         size = len(data)
         for _ in range(FRAMES_AT_ONCE):
             if position >= size and not parser.cutting:
                 break
             outcome = parser.next(data, position, self._window - self.in_flight)
+            if translate is not None and isinstance(outcome, Request):
+                outcome = translate(outcome)
             if isinstance(outcome, Request):
                 position = parser.end
                 if outcome.private:

@@ -13,7 +13,7 @@ from mcproxy.relay.pool import Pool
 from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.saslauthd import saslauthd_of
 from mcproxy.server.shared import Attempts, Entrance
-from mcproxy.server.state import Generation, ServerState
+from mcproxy.server.state import Generation, PoolName, ServerState
 from mcproxy.server.upstream import UpstreamLog, connector
 from mcproxy.wire.grammar import LINE_LENGTH
 
@@ -50,16 +50,19 @@ def build(
     metrics.registry.register(ExpiryCollector(lambda: state.generation.expiries))
     last_used = LastUsed()
     metrics.registry.register(LastUsedCollector(lambda: rotating_secrets(state.generation.users, last_used)))
-    upstream, upstream_log = settings.upstream, UpstreamLog(metrics, str(settings.upstream.address))
-    connect = connector(upstream.address)
+    upstream_logs = {
+        name: UpstreamLog(metrics, str(upstream.address)) for name, upstream in settings.all_upstreams.items()
+    }
 
-    def make_pool(protocol: str) -> Pool:
-        return Pool(relay, protocol, connect, upstream.links, upstream.timeout, upstream_log)
+    def make_pool(name: PoolName) -> Pool:
+        upstream = settings.all_upstreams[name.upstream]
+        connect = connector(upstream.address)
+        return Pool(relay, name.protocol, connect, upstream.links, upstream.timeout, upstream_logs[name.upstream])
 
     state = ServerState(
         generation=generation,
         relay=relay,
-        pools={protocol: make_pool(protocol) for protocol in sorted(generation.protocols)},
+        pools={name: make_pool(name) for name in sorted(generation.pools)},
         make_pool=make_pool,
         authenticator=Authenticator(
             generation.users,

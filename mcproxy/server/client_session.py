@@ -51,7 +51,7 @@ class ClientSession:
         settings = generation.listeners[self._listener.name].settings
         listed = self._listed()
         self._owner = owner
-        pool = server.pools["binary" if basis.protocol == "binary" else "text"]
+        pool, translate = server.way_up(self._listener.name, "binary" if basis.protocol == "binary" else "text")
         session = self._session = Session(server.relay, basis.connection, pool, generation.session_limits, self)
         if basis.protocol == "binary":
             parser: TextParser | BinaryParser = BinaryParser(generation.access.binary_rules(principal), session, listed)
@@ -63,7 +63,8 @@ class ClientSession:
         self._parser = parser
         server.sessions.add(session)
         self._notes.session_opened()
-        session.start(one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser, data)
+        vetting = one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser
+        session.start(vetting, data, translate)
         if server.draining:
             session.drain()
             server.relay.settle()

@@ -13,6 +13,7 @@ from mcproxy.server.channel_binding import served_certificate, server_end_point
 from mcproxy.server.state import Generation, ListenerState
 from mcproxy.server.tls import server_context
 from mcproxy.server.trust import trust_material
+from mcproxy.server.upstream_states import upstream_states
 
 
 def generation_of(number: int, material: Material) -> Generation:
@@ -37,6 +38,7 @@ def make_generation(number: int, settings: Settings, users: Users, readable: Set
         access=Access(settings, users),
         listeners=_listener_states(settings, readable or settings),
         session_limits=SessionLimits(limits.pipeline, limits.session_buffer, limits.stall_timeout, limits.idle_timeout),
+        upstreams=upstream_states(settings, readable or settings),
     )
 
 

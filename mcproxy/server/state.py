@@ -4,27 +4,47 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.users import Users
-from mcproxy.config.schema import Listener, Settings
+from mcproxy.config.schema import Listener, Settings, Upstream
 from mcproxy.files.last_used import LastUsed
 from mcproxy.observe.metrics import Metrics
 from mcproxy.policy.allowlist import Allowlist
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
-from mcproxy.relay.session import Session
+from mcproxy.relay.session import Session, Translate
 from mcproxy.server.access import Access
 from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.crowd import Crowds
 from mcproxy.server.shared import Entrance
 from mcproxy.server.trust import TrustMaterial
+from mcproxy.wire.to_binary import to_binary
+from mcproxy.wire.to_text import to_text
 
 if TYPE_CHECKING:
     from mcproxy.server.connection import Client
+
+
+class PoolName(NamedTuple):
+    """Links to one upstream in one protocol."""
+
+    upstream: str
+    protocol: str
+
+
+@dataclass(frozen=True)
+class UpstreamState:
+    """One upstream of the configuration, made ready. `context` is of its TLS; `login` is who we are there."""
+
+    name: str
+    settings: Upstream
+    context: ssl.SSLContext | None
+    login: Credentials | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,7 @@ class Generation:
     access: Access
     listeners: dict[str, ListenerState]
     session_limits: SessionLimits
+    upstreams: dict[str, UpstreamState]
 
     @property
     def expiries(self) -> list[tuple[str, str, float]]:
@@ -65,9 +86,19 @@ class Generation:
         return [(name, key, time) for name, state in self.listeners.items() for key, time in state.expiries.items()]
 
     @property
-    def protocols(self) -> set[str]:
-        """Those that any listener takes."""
-        return {protocol for listener in self.settings.listeners.values() for protocol in listener.protocols}
+    def pools(self) -> set[PoolName]:
+        """What any listener's clients need."""
+        settings = self.settings
+        return {
+            self.pool_of(name, protocol)
+            for name, listener in settings.listeners.items()
+            for protocol in listener.protocols
+        }
+
+    def pool_of(self, listener: str, protocol: str) -> PoolName:
+        """Where the requests go that come in by `listener` in `protocol`."""
+        upstream = self.settings.upstream_of(listener)
+        return PoolName(upstream, self.settings.all_upstreams[upstream].spoken(protocol))
 
 
 @dataclass
@@ -79,12 +110,12 @@ class ServerState:
 
     generation: Generation
     relay: Relay
-    pools: dict[str, Pool]
+    pools: dict[PoolName, Pool]
     authenticator: Authenticator
     entrance: Entrance
     metrics: Metrics
     last_used: LastUsed
-    make_pool: Callable[[str], Pool]
+    make_pool: Callable[[PoolName], Pool]
     sessions: set[Session] = field(default_factory=set)
     clients: set["Client"] = field(default_factory=set)
     crowds: Crowds = field(default_factory=Crowds)
@@ -97,11 +128,17 @@ class ServerState:
         """The users file and who is in it."""
         return self.generation.settings.users_file, self.generation.users
 
-    def serve_protocols(self) -> None:
-        """Open links for protocols of this generation that no earlier one had."""
-        for protocol in sorted(self.generation.protocols - self.pools.keys()):
-            self.pools[protocol] = self.make_pool(protocol)
-            self.start_soon(self.pools[protocol].run)
+    def open_pools(self) -> None:
+        """Open links that this generation needs and no earlier one had."""
+        for name in sorted(self.generation.pools - self.pools.keys()):
+            self.pools[name] = self.make_pool(name)
+            self.start_soon(self.pools[name].run)
+
+    def way_up(self, listener: str, protocol: str) -> tuple[Pool, Translate | None]:
+        """Where a session's requests go, and what makes them into that protocol if it is the other one."""
+        name = self.generation.pool_of(listener, protocol)
+        translate = None if name.protocol == protocol else to_binary if protocol == "text" else to_text
+        return self.pools[name], translate
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run something beside everything else."""
@@ -128,5 +165,5 @@ class ServerState:
         """Why requests cannot be served now, or None."""
         if self.draining:
             return "draining"
-        missing = [protocol for protocol, pool in sorted(self.pools.items()) if not pool.links]
+        missing = [f"{name.upstream} {name.protocol}" for name, pool in sorted(self.pools.items()) if not pool.links]
         return f"no link to upstream ({', '.join(missing)})" if missing else None

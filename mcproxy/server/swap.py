@@ -25,7 +25,7 @@ async def swap(state: ServerState, generation: Generation) -> int:
     state.authenticator.replace_users(generation.users)
     if generation.settings.saslauthd != before:
         state.authenticator.replace_second_source(saslauthd_of(generation.settings.saslauthd))
-    state.serve_protocols()
+    state.open_pools()
     ended = 0
     for number, client in enumerate(list(state.clients), 1):
         try:

@@ -79,8 +79,12 @@ class Request:
         self.hits = 0
         self.done = False
 
+    def packets(self) -> int:
+        """How many binary packets it goes up as."""
+        return 1
+
     def packet(self, upstream_opaque: int) -> bytes:
-        """A binary request under the link's own opaque."""
+        """A binary request under the link's own opaque; of several packets, each has the next higher one."""
         raise NotImplementedError
 
     def to_send(self) -> bytes:

@@ -15,6 +15,7 @@ from tests.support.conversation import Connection, play
 from tests.support.proxy import Proxy, token
 from tests.support.reloading import Reloads, replace, users_text
 from tests.support.tap import Tap
+from tests.support.waiting import eventually
 
 NOOP = 0x0A
 
@@ -200,7 +201,7 @@ def test_the_log_follows(reloads: Reloads) -> None:
     reloads.settings["logging"] = {"level": "debug", "format": "json"}
     assert reloads.succeeds()["changed"] == "logging"
     accepted(program, "sammy", PASSWORDS["sammy"])
-    assert program.log_contains("connection_accepted")
+    eventually("the connection is in the log", lambda: program.log_contains("connection_accepted"))
 
 
 def test_nothing_changed(reloads: Reloads) -> None:
