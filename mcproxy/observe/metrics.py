@@ -49,6 +49,8 @@ class UpstreamFailure(StrEnum):
     """Why a link to memcached was lost or not made."""
 
     CONNECT = "connect"
+    TLS = "tls"
+    LOGIN = "login"
     CLOSED = "closed"
     TIMEOUT = "timeout"
     UNEXPECTED_REPLY = "unexpected_reply"
@@ -63,11 +65,15 @@ PROTOCOLS = ("text", "binary")
 class Metrics:
     """Counts what happens seldom (connections, logins, failures); what happens often comes from `snapshot` at a scrape.
 
-    `listeners` are the configured names. `ready` tells whether requests can be served now.
+    `listeners` and `upstreams` are the configured names. `ready` tells whether requests can be served now.
     """
 
     def __init__(
-        self, listeners: Iterable[str], snapshot: Callable[[], TrafficSnapshot], ready: Callable[[], bool]
+        self,
+        listeners: Iterable[str],
+        upstreams: Iterable[str],
+        snapshot: Callable[[], TrafficSnapshot],
+        ready: Callable[[], bool],
     ) -> None:
         # Otherwise every counter has a second series with the time at which the process started, under another name.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -96,14 +102,29 @@ class Metrics:
         self._sessions = _Series(
             Gauge, self.registry, "mcproxy_sessions", "Connections that are logged in now.", listener=names
         )
+        upstream_names = tuple(upstreams)
         self._upstream_links = _Series(
-            Gauge, self.registry, "mcproxy_upstream_links", "Connections to memcached now.", protocol=PROTOCOLS
+            Gauge,
+            self.registry,
+            "mcproxy_upstream_links",
+            "Connections to memcached now.",
+            upstream=upstream_names,
+            protocol=PROTOCOLS,
+        )
+        self._upstream_links_outdated = _Series(
+            Gauge,
+            self.registry,
+            "mcproxy_upstream_links_outdated",
+            "Those of them that serve on by a login that a reload has replaced, since the new one does not succeed.",
+            upstream=upstream_names,
+            protocol=PROTOCOLS,
         )
         self._upstream_failures = _Series(
             Counter,
             self.registry,
             "mcproxy_upstream_failures",
             "Connections to memcached that were lost or could not be made, by reason.",
+            upstream=upstream_names,
             reason=tuple(UpstreamFailure),
         )
         ready_gauge(self.registry, ready)
@@ -132,14 +153,18 @@ class Metrics:
     def session_closed(self, listener: str) -> None:
         self._sessions.add(-1, listener)
 
-    def link_opened(self, protocol: str) -> None:
-        self._upstream_links.add(1, protocol)
+    def link_opened(self, upstream: str, protocol: str) -> None:
+        self._upstream_links.add(1, upstream, protocol)
 
-    def link_closed(self, protocol: str) -> None:
-        self._upstream_links.add(-1, protocol)
+    def link_closed(self, upstream: str, protocol: str) -> None:
+        self._upstream_links.add(-1, upstream, protocol)
 
-    def upstream_failed(self, reason: UpstreamFailure) -> None:
-        self._upstream_failures.add(1, reason)
+    def links_outdated(self, upstream: str, protocol: str, more: int) -> None:
+        """So many more than before; less, if negative."""
+        self._upstream_links_outdated.add(more, upstream, protocol)
+
+    def upstream_failed(self, upstream: str, reason: UpstreamFailure) -> None:
+        self._upstream_failures.add(1, upstream, reason)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type, OpenMetrics or Prometheus's text format as the Accept header asks."""

@@ -18,6 +18,7 @@ _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "mcproxy_build_info": max,
     "mcproxy_certificate_expiry_timestamp_seconds": min,
     "mcproxy_generation": min,
+    "mcproxy_upstream_certificate_expiry_timestamp_seconds": min,
     "process_start_time_seconds": min,
     "mcproxy_user_secret_last_used_timestamp_seconds": max,
 }

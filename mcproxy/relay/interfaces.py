@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import Refusal
 
@@ -18,8 +19,34 @@ class Links(Protocol):
     shared: "SharedLinks"
     """Those in service."""
 
+    @property
+    def unavailable(self) -> bytes:
+        """What clients whose requests get no link are told, behind SERVER_ERROR."""
+
     def open_private(self, ready: "Callable[[Link | None], None]") -> None:
         """Open a link for one request; `ready` is called with it, or with None if that failed."""
+
+
+class UpstreamObserver(Protocol):
+    """Is told when the links of one upstream come and go; `protocol` is the pool's."""
+
+    def link_opened(self, protocol: str) -> None:
+        """A link is in service."""
+
+    def link_lost(self, protocol: str, reason: str) -> None:
+        """A link that was in service is gone."""
+
+    def link_retired(self, protocol: str) -> None:
+        """A link is out of service, and ends by itself."""
+
+    def link_failed(self, protocol: str, problem: NotOpened, wait: float) -> None:
+        """A link could not be opened; the next try comes in about `wait` seconds."""
+
+    def links_outdated(self, protocol: str, outdated: int) -> None:
+        """How many links in service were opened with what a reload has replaced."""
+
+    def no_place(self, protocol: str, most: int) -> None:
+        """A session waited in vain for a link of its own: `most` are in use."""
 
 
 @dataclass(frozen=True, slots=True)

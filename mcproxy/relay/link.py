@@ -1,15 +1,16 @@
 """A connection to memcached that many sessions share: one request, one reply, in order."""
 
 import select
-import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from mcproxy.compiling import mypyc_attr
 from mcproxy.relay.poller import READ, Handler, Relay
+from mcproxy.relay.secured import NO_DATA, TLS_UNSENT, Connection, Secured, socket_of
 from mcproxy.wire.gathered import Gathered
-from mcproxy.wire.requests import OutOfStep, Request
+from mcproxy.wire.requests import LoginWanted, OutOfStep, Request
 from mcproxy.wire.retrieval import Get
 
 # More would make every receive map, shrink and unmap a bytes object: three system calls.
@@ -22,6 +23,7 @@ LONG_QUEUE: Final = 128
 GATHERED_VALUE: Final = 16 * 1024
 LOST: Final = b"upstream connection lost"
 TIMED_OUT: Final = b"upstream timed out"
+CLOSED: Final = "upstream closed the connection"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -29,10 +31,21 @@ class Link(Handler):
     """One upstream connection in service. `on_lost` is told the reason when it ends; `timeout` in seconds.
 
     The requests in flight stand in `waiting`, the oldest first. Any byte that the oldest cannot have as its reply, and
-    any byte while nothing is in flight, ends the link: nothing doubtful is delivered (R3).
+    any byte while nothing is in flight, ends the link: nothing doubtful is delivered (R3). Over TLS, so does a record
+    that is not authentic, and nothing is delivered of what came in the same receive.
+
+    `gathers`: gets of several clients may go up in one line. Not where upstream may be an mcproxy, which answers a line
+    that it denies as a whole: one client's denial would be another's.
     """
 
-    def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        connection: Connection,
+        timeout: float,
+        on_lost: Callable[[str], None],
+        gathers: bool = True,
+    ) -> None:
         self.held = 0
         self.stalled_since = relay.now
         self.waiting: deque[Request] = deque()
@@ -42,16 +55,20 @@ class Link(Handler):
         self.closed = False
         # Ends once nothing is in flight any more.
         self.single_use = False
+        # Takes no more requests; see `retire`.
+        self.retired = False
         self._relay = relay
         self._counts = relay.traffic.requests
-        self._connection = connection
-        self._descriptor = connection.fileno()
+        self._socket = socket_of(connection)
+        self._secured = connection if isinstance(connection, Secured) else None
+        self._descriptor = self._socket.fileno()
+        self._gathers = gathers
         self._timeout = timeout
         self._on_lost = on_lost
         self._outgoing: list[Request] = []
         # The last of them, if more gets may still join it.
         self._group: Gathered | None = None
-        # What the socket did not take.
+        # What the socket did not take, as it goes over the wire.
         self._rest = b""
         self._to_flush = False
         self._blocked = False
@@ -63,12 +80,16 @@ class Link(Handler):
         # Sessions that wait until there is less unsent.
         self._stalled: list[Handler] = []
         relay.register(self._descriptor, self, READ)
+        if self._secured is not None and self._secured.pending:
+            # What came with the end of the handshake has no event of its own.
+            relay.ready.append(self)
+            relay.settle()
 
     def submit(self, request: Request) -> None:
         """Send a request at the end of the turn."""
         group = None
         size = len(request.upstream)
-        if isinstance(request, Get) and request.sink.largest_value <= GATHERED_VALUE:
+        if self._gathers and isinstance(request, Get) and request.sink.largest_value <= GATHERED_VALUE:
             group = self._group
             if group is not None and group.add(request):
                 self.unsent += size
@@ -97,7 +118,7 @@ class Link(Handler):
         if events & select.EPOLLIN:
             self.readable()
         elif events & (select.EPOLLERR | select.EPOLLHUP):
-            self._lost("upstream closed the connection")
+            self._lost(CLOSED)
         if events & select.EPOLLOUT and not self.closed:
             self._blocked = False
             self._listen()
@@ -106,22 +127,32 @@ class Link(Handler):
     def flush(self) -> None:
         """Send what was submitted, in one call."""
         self._to_flush = False
-        if self.closed or self._blocked or not (self._outgoing or self._rest):
+        secured = self._secured
+        if (
+            self.closed
+            or self._blocked
+            or not (self._outgoing or self._rest or (secured is not None and secured.unsent))
+        ):
             return
         self._group = None
         pieces = [request.to_send() for request in self._outgoing]
         self._outgoing.clear()
-        if self._rest:
-            pieces.insert(0, self._rest)
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
-            sent = self._connection.send(data)
+            if secured is not None:
+                # Counted as in the other direction: without what TLS adds.
+                self._relay.traffic.upstream_sent += sum([len(piece) for piece in pieces])
+                pieces = [secured.encrypt_each(pieces)]
+            if self._rest:
+                pieces.insert(0, self._rest)
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self.close(f"upstream: {error.strerror}")
+            self.close(_why(error))
             return
-        self._relay.traffic.upstream_sent += sent
+        if secured is None:
+            self._relay.traffic.upstream_sent += sent
         self.unsent = len(data) - sent
         self._answerable = len(self.waiting)
         if self.unsent:
@@ -137,15 +168,21 @@ class Link(Handler):
     def readable(self) -> None:
         """Read replies, and give each to the request that it answers."""
         relay = self._relay
+        secured = self._secured
         try:
-            data = self._connection.recv(RECEIVE_SIZE)
+            data = self._socket.recv(RECEIVE_SIZE) if secured is None else secured.receive(RECEIVE_SIZE)
         except BlockingIOError:
+            if secured is not None and secured.unsent:
+                self._flush_later()
+            return
+        except ssl.SSLError as error:
+            self.close(_why(error))
             return
         except OSError as error:
-            self._lost(f"upstream: {error.strerror}")
+            self._lost(_why(error))
             return
         if not data:
-            self._lost("upstream closed the connection")
+            self._lost(CLOSED)
             return
         traffic = relay.traffic
         traffic.upstream_received += len(data)
@@ -175,12 +212,28 @@ class Link(Handler):
             if position < size and answerable <= 0:
                 raise OutOfStep("bytes that answer no request")
         except OutOfStep as error:
-            self.close(f"out of step: {error}")
+            self.close(str(error) if isinstance(error, LoginWanted) else f"out of step: {error}")
             return
         self._answerable = answerable
         self._partial = data[position:]
         if self.single_use and not waiting:
-            self.close("done")
+            self.close("retired" if self.retired else "done")
+        elif secured is not None:
+            if secured.ended:
+                self._lost(CLOSED)
+            elif secured.unsent:
+                self._flush_later()
+
+    def _flush_later(self) -> None:
+        """Have `flush` called at the end of the turn."""
+        if not self._to_flush:
+            self._to_flush = True
+            self._relay.links_to_flush.append(self)
+
+    def resume(self) -> None:
+        """Read what the TLS layer held from the beginning."""
+        if not self.closed:
+            self.readable()
 
     def sweep(self, now: float) -> None:
         """Drop the link if the oldest request has waited too long."""
@@ -189,10 +242,23 @@ class Link(Handler):
             self.readable()
         if self._is_late(now):
             self._end("upstream timed out", TIMED_OUT)
+        elif self._secured is not None and self._secured.unsent > TLS_UNSENT:
+            # It reads nothing, and has its keys updated all the while.
+            self.close(f"upstream {NO_DATA}")
 
     def _is_late(self, now: float) -> bool:
         waiting = self.waiting
         return bool(waiting) and now - self._progress > self._timeout and not self._paused and not waiting[0].endless
+
+    def retire(self) -> None:
+        """Take no more requests, and end once those in flight are answered: at once, if there are none.
+
+        To be taken out of service first. A session that has requests in flight here waits for their answers and goes on
+        with another link, so what a retired link still has to do is bounded by what it had when it was retired.
+        """
+        self.retired = self.single_use = True
+        if not self.waiting:
+            self.close("retired")
 
     def pause(self, paused: bool) -> None:
         """Read no more, or go on. Only for a link of one session's own: nobody else may have to wait for its client."""
@@ -220,7 +286,10 @@ class Link(Handler):
             return
         self.closed = True
         self._relay.unregister(self._descriptor)
-        self._connection.close()
+        if self._secured is not None and not self._rest:
+            # Not behind a record of which only a part was sent.
+            self._secured.goodbye()
+        self._socket.close()
         self._outgoing.clear()
         waiting, self.waiting = self.waiting, deque()
         for request in waiting:
@@ -254,8 +323,15 @@ class SharedLinks:
 class BinaryLink(Link):
     """A link that speaks the binary protocol: it numbers its packets, so that each reply says which one it answers."""
 
-    def __init__(self, relay: Relay, connection: socket.socket, timeout: float, on_lost: Callable[[str], None]) -> None:
-        super().__init__(relay, connection, timeout, on_lost)
+    def __init__(
+        self,
+        relay: Relay,
+        connection: Connection,
+        timeout: float,
+        on_lost: Callable[[str], None],
+        gathers: bool = True,
+    ) -> None:
+        super().__init__(relay, connection, timeout, on_lost, gathers)
         self._opaque = 1
 
     def submit(self, request: Request) -> None:
@@ -264,3 +340,11 @@ class BinaryLink(Link):
             request.upstream = request.packet(self._opaque)
             self._opaque = (self._opaque + request.packets()) & 0xFFFFFFFF
         super().submit(request)
+
+
+def _why(error: OSError) -> str:
+    """Why a link was lost, in a few words."""
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or "broken"
+        return f"upstream {reason}" if reason == NO_DATA else f"upstream's TLS: {reason.replace('_', ' ').lower()}"
+    return f"upstream: {error.strerror}"

@@ -3,7 +3,7 @@
 `ssl.SSLSocket` would do, but OpenSSL reads a record's header and body by a system call each and writes one record of
 16 KiB a call. Here the socket is read and written as if it were plain, 64 KiB at a time, and OpenSSL works on memory: a
 system call less for each request, and a fraction of them for pipelines and large values. Nor can a write have to wait
-for a read, so what is queued towards a client is plain bytes, whether they are encrypted or not.
+for a read, so what is queued towards a peer is plain bytes, whether they are encrypted or not.
 """
 
 import contextlib
@@ -15,29 +15,36 @@ from typing import Any, Final
 RECEIVE_SIZE: Final = 64 * 1024
 # What one read returns at most: a TLS record (RFC 8446 section 5.1).
 _RECORD: Final = 16 * 1024
+# What a record holds towards memcached, which has 16 KiB to read into, some of it taken by the beginning of a line that
+# came in the record before (at most 2 KiB), and forgets what it has not read until more comes (1.6.18, measured).
+_WHOLE_FRAMES: Final = _RECORD - 2048
 # What sockets received, until it is decrypted. One for all: nothing of it is kept.
 _received: Final = memoryview(bytearray(RECEIVE_SIZE))
-# Bytes that may come without bringing data: twice the longest record, which may come in small parts. A client of TLS
-# 1.3 could send key updates without end, and one of 1.2 requests for renegotiation.
+# Bytes that may come without bringing data: twice the longest record, which may come in small parts. A peer of TLS 1.3
+# could send key updates without end, and one of 1.2 requests for renegotiation. A server's session tickets come once,
+# behind the handshake: two of some hundred bytes, or of some thousand if they hold a client's certificates.
 _WITHOUT_DATA: Final = 2 * (_RECORD + 2048)
-# Bytes of answers to these, such as key updates in return, that wait for a reply to go out with.
+# Bytes of answers to these, such as key updates in return, that wait for data to go out with.
 TLS_UNSENT: Final = 4096
 NO_DATA: Final = "sends TLS messages that carry no data"
-"""What stands against a client that goes over either bound, as the `reason` of the ssl.SSLError too."""
+"""What stands against a peer that goes over either bound, as the `reason` of the ssl.SSLError too."""
 
 
 class Secured:
-    """The server's side of TLS. After `handshake` returned True, `receive` and `encrypt` carry the data.
+    """One side of TLS. After `handshake` returned True, `receive` and `encrypt` carry the data.
 
-    `ended`: the client has said goodbye, though the end of the stream may not have come yet. `presented` is for whoever
-    reads the client's certificate to keep what it says.
+    The client's side if there is a `server_hostname`, which the server's certificate is held against (or an address),
+    as the context wants it; else the server's. `ended`: the peer has said goodbye, though the end of the stream may not
+    have come yet. `presented` is for whoever reads the peer's certificate to keep what it says.
     """
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, server_hostname: str | None = None) -> None:
         self.socket = connection
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
+        )
         self._receive_into = connection.recv_into
         self._feed = self._incoming.write
         # The C object's own methods, where it can be had: those of ssl.SSLObject only call them.
@@ -57,7 +64,7 @@ class Secured:
         except ssl.SSLWantReadError:
             return False, self._take()
         except ssl.SSLError:
-            # The alert that tells the client why.
+            # The alert that tells the peer why.
             with contextlib.suppress(OSError):
                 self.socket.send(self._take())
             raise
@@ -74,7 +81,7 @@ class Secured:
 
     @property
     def unsent(self) -> int:
-        """Bytes that TLS itself has to say, and nobody has taken with a reply yet."""
+        """Bytes that TLS itself has to say, and nobody has taken with data yet."""
         return self._outgoing.pending
 
     def receive(self, size: int) -> bytes:
@@ -132,16 +139,41 @@ class Secured:
                 written += self._write(view[written:])
         return self._take()
 
+    def encrypt_each(self, frames: list[bytes]) -> bytes:
+        """As `encrypt`; a frame is either whole in a record with others, or has all of its records for itself.
+
+        Without any frame it is what TLS itself has to say. memcached leaves the rest of a record unread when a data
+        block that began in an earlier record ends in it.
+        """
+        batch: list[bytes] = []
+        size = 0
+        for frame in frames:
+            length = len(frame)
+            if size and size + length > _WHOLE_FRAMES:
+                self._write(b"".join(batch))
+                batch = []
+                size = 0
+            if length > _WHOLE_FRAMES:
+                view = memoryview(frame)
+                for start in range(0, length, _WHOLE_FRAMES):
+                    self._write(view[start : start + _WHOLE_FRAMES])
+            else:
+                batch.append(frame)
+                size += length
+        if size:
+            self._write(b"".join(batch))
+        return self._take()
+
     def goodbye(self) -> None:
-        """Tell the client that the connection ends here (close_notify), if the socket takes it at once."""
+        """Tell the peer that the connection ends here (close_notify), if the socket takes it at once."""
         with contextlib.suppress(OSError, ValueError):
-            # Raises, as the client's own goodbye has mostly not come yet; ours is written by then.
+            # Raises, as the peer's own goodbye has mostly not come yet; ours is written by then.
             self._tls.unwrap()
         with contextlib.suppress(OSError):
             self.socket.send(self._take())
 
     def certificate(self) -> bytes | None:
-        """The verified certificate of the client, in DER; None without one."""
+        """The verified certificate of the peer, in DER; None without one."""
         return self._tls.getpeercert(binary_form=True)
 
     @property

@@ -25,7 +25,6 @@ Translate = Callable[[Request], Request | Refusal]
 FRAMES_AT_ONCE: Final = 256
 # Answers in flight before anything is known of how large this client's values are.
 FIRST_WINDOW: Final = 32
-UNAVAILABLE: Final = b"upstream is unavailable"
 CLIENT_LEFT: Final = "the client has left"
 
 
@@ -77,11 +76,16 @@ class Session(Downstream):
 
     def _process(self, data: bytes) -> None:
         """Take frames from `data` as long as that can go on, and keep the rest."""
-        if self._guard is not None and data and (self._output.queued or self._output.pieces):
+        if self._guard is not None and data and (self.in_flight or self._output.queued or self._output.pieces):
+            # Said here, as it may have to wait until nothing is in flight any more.
             self._guard.followed = True
         if not self.in_flight:
             # A session keeps its link while anything of it is in flight, or its replies could change places.
             self._link = self._shared.choose()
+        elif self._link is not None and self._link.retired:
+            # It ends with the replies that are in flight there; what follows goes to another.
+            self._wait(data, 0)
+            return
         link = self._link
         if self._output.queued > self._buffer or (link is not None and link.unsent > UNSENT_LIMIT and self._stalls()):
             self._wait(data, 0)
@@ -108,7 +112,7 @@ class Session(Downstream):
                     self._make_ready()
                     return
                 if link is None or link.closed:
-                    outcome.fail(UNAVAILABLE)
+                    outcome.fail(self._links.unavailable)
                 else:
                     self.in_flight += outcome.cost
                     link.submit(outcome)
@@ -244,7 +248,7 @@ class Session(Downstream):
         def ready(link: Link | None) -> None:
             self._relay.refresh()
             if link is None:
-                request.fail(UNAVAILABLE)
+                request.fail(self._links.unavailable)
                 self.in_flight -= request.cost
                 self.finished(request)
             elif self.closed:

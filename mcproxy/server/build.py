@@ -3,18 +3,20 @@
 import time
 
 from mcproxy.files.last_used import LastUsed, rotating_secrets
-from mcproxy.observe.expiry import ExpiryCollector
+from mcproxy.observe.expiry import ExpiryCollector, UpstreamExpiryCollector
 from mcproxy.observe.last_used import LastUsedCollector
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
 from mcproxy.observe.reloads import GenerationCollector
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
+from mcproxy.relay.secured import Connection
 from mcproxy.server.authenticator import Authenticator
+from mcproxy.server.link_opening import open_connection
 from mcproxy.server.saslauthd import saslauthd_of
 from mcproxy.server.shared import Attempts, Entrance
 from mcproxy.server.state import Generation, PoolName, ServerState
-from mcproxy.server.upstream import UpstreamLog, connector
+from mcproxy.server.upstream import UpstreamLog
 from mcproxy.wire.grammar import LINE_LENGTH
 
 
@@ -45,19 +47,28 @@ def build(
             buffered_bytes=relay.held,
         )
 
-    metrics = Metrics(settings.listeners, snapshot, lambda: state.not_ready() is None)
+    metrics = Metrics(settings.listeners, settings.all_upstreams, snapshot, lambda: state.not_ready() is None)
     metrics.registry.register(GenerationCollector(lambda: state.generation.number))
     metrics.registry.register(ExpiryCollector(lambda: state.generation.expiries))
+    metrics.registry.register(UpstreamExpiryCollector(lambda: state.generation.upstream_expiries))
     last_used = LastUsed()
     metrics.registry.register(LastUsedCollector(lambda: rotating_secrets(state.generation.users, last_used)))
     upstream_logs = {
-        name: UpstreamLog(metrics, str(upstream.address)) for name, upstream in settings.all_upstreams.items()
+        name: UpstreamLog(metrics, name, str(upstream.address)) for name, upstream in settings.all_upstreams.items()
     }
 
     def make_pool(name: PoolName) -> Pool:
         upstream = settings.all_upstreams[name.upstream]
-        connect = connector(upstream.address)
-        return Pool(relay, name.protocol, connect, upstream.links, upstream.timeout, upstream_logs[name.upstream])
+
+        async def opened() -> Connection:
+            return await open_connection(state.generation.upstreams[name.upstream], name.protocol)
+
+        def gathers() -> bool:
+            # It may be an mcproxy that denies one of the keys: only whoever asked for that one is to hear of it.
+            return not state.generation.upstreams[name.upstream].may_hold_grants
+
+        log = upstream_logs[name.upstream]
+        return Pool(relay, name.protocol, opened, upstream.links, upstream.timeout, log, gathers)
 
     state = ServerState(
         generation=generation,

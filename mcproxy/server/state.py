@@ -10,7 +10,7 @@ import trio
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.users import Users
-from mcproxy.config.schema import Listener, Settings, Upstream
+from mcproxy.config.schema import DEFAULT_UPSTREAM, Listener, Settings, Upstream
 from mcproxy.files.last_used import LastUsed
 from mcproxy.observe.metrics import Metrics
 from mcproxy.policy.allowlist import Allowlist
@@ -25,6 +25,7 @@ from mcproxy.server.shared import Entrance
 from mcproxy.server.trust import TrustMaterial
 from mcproxy.wire.to_binary import to_binary
 from mcproxy.wire.to_text import to_text
+from mcproxy.wire.to_twemproxy import to_twemproxy
 
 if TYPE_CHECKING:
     from mcproxy.server.connection import Client
@@ -39,12 +40,22 @@ class PoolName(NamedTuple):
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """One upstream of the configuration, made ready. `context` is of its TLS; `login` is who we are there."""
+    """One upstream of the configuration, made ready. `context` is of its TLS; `login` is who we are there.
+
+    `tls_identity` tells one state of the TLS settings and their files from another; `expiries` are as a listener's.
+    """
 
     name: str
     settings: Upstream
-    context: ssl.SSLContext | None
-    login: Credentials | None = field(repr=False)
+    context: ssl.SSLContext | None = None
+    tls_identity: bytes | None = field(default=None, repr=False)
+    login: Credentials | None = field(default=None, repr=False)
+    expiries: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def may_hold_grants(self) -> bool:
+        """Whether upstream may know who we are, and what we may do there."""
+        return self.context is not None or self.login is not None
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,11 @@ class Generation:
     def expiries(self) -> list[tuple[str, str, float]]:
         """Listener, key of its TLS settings and Unix time in seconds, for the metric."""
         return [(name, key, time) for name, state in self.listeners.items() for key, time in state.expiries.items()]
+
+    @property
+    def upstream_expiries(self) -> list[tuple[str, str, float]]:
+        """As expiries, of the upstreams."""
+        return [(name, key, time) for name, state in self.upstreams.items() for key, time in state.expiries.items()]
 
     @property
     def pools(self) -> set[PoolName]:
@@ -135,8 +151,10 @@ class ServerState:
             self.start_soon(self.pools[name].run)
 
     def way_up(self, listener: str, protocol: str) -> tuple[Pool, Translate | None]:
-        """Where a session's requests go, and what makes them into that protocol if it is the other one."""
+        """Where a session's requests go, and what makes them into what is spoken there, if that is not the same."""
         name = self.generation.pool_of(listener, protocol)
+        if self.generation.upstreams[name.upstream].settings.engine == "twemproxy":
+            return self.pools[name], to_twemproxy
         translate = None if name.protocol == protocol else to_binary if protocol == "text" else to_text
         return self.pools[name], translate
 
@@ -165,5 +183,11 @@ class ServerState:
         """Why requests cannot be served now, or None."""
         if self.draining:
             return "draining"
-        missing = [f"{name.upstream} {name.protocol}" for name, pool in sorted(self.pools.items()) if not pool.links]
-        return f"no link to upstream ({', '.join(missing)})" if missing else None
+        missing = [_missing(name, pool) for name, pool in sorted(self.pools.items()) if not pool.links]
+        return "; ".join(missing) or None
+
+
+def _missing(name: PoolName, pool: Pool) -> str:
+    which = "upstream" if name.upstream == DEFAULT_UPSTREAM else f"upstream {name.upstream}"
+    why = "not opened yet" if pool.obstacle is None else pool.obstacle.words
+    return f"no link to {which} ({name.protocol}): {why}"

@@ -20,11 +20,13 @@ async def swap(state: ServerState, generation: Generation) -> int:
     that is in its place already is one that sessions are held against once more.
     """
     compared = RulesCompared(state.generation, generation)
-    before = state.generation.settings.saslauthd
+    replaced = state.generation
+    before = replaced.settings.saslauthd
     state.generation = generation
     state.authenticator.replace_users(generation.users)
     if generation.settings.saslauthd != before:
         state.authenticator.replace_second_source(saslauthd_of(generation.settings.saslauthd))
+    _renew_links(state, replaced)
     state.open_pools()
     ended = 0
     for number, client in enumerate(list(state.clients), 1):
@@ -38,3 +40,14 @@ async def swap(state: ServerState, generation: Generation) -> int:
             await trio.lowlevel.checkpoint()
     state.relay.settle()
     return ended
+
+
+def _renew_links(state: ServerState, replaced: Generation) -> None:
+    """Links whose TLS or login has changed are opened anew; those that wait for their next try wait no longer."""
+    for name, pool in state.pools.items():
+        before, now = replaced.upstreams[name.upstream], state.generation.upstreams[name.upstream]
+        same_tls = before.tls_identity == now.tls_identity
+        if same_tls and before.login == now.login:
+            pool.hurry()
+        else:
+            pool.renew(trusted=same_tls)

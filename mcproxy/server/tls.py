@@ -17,14 +17,14 @@ TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HANDSHAKE_BYTES = 320 * 1024
 """From a client, requests that came behind its handshake included. OpenSSL has bounds of its own (a ClientHello of 128
 KiB, certificates of 100 KiB, some records that say nothing); this one is the same for all its versions."""
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def server_context(settings: ListenerTls) -> ssl.SSLContext:
     """A new context. Raises ssl.SSLError or OSError for files that don't do; the configuration's check came first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     restrict_groups(context)
-    context.minimum_version = _VERSIONS[settings.minimum_version]
+    context.minimum_version = VERSIONS[settings.minimum_version]
     context.set_ciphers(TLS12_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # A resumed connection would keep the certificate of its first one, though its authority may be gone since.

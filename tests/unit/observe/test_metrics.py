@@ -22,7 +22,7 @@ TRAFFIC = TrafficSnapshot(
 
 
 def make(snapshot=lambda: TRAFFIC, ready=lambda: True):
-    return Metrics(["private", "sidecar"], snapshot, ready)
+    return Metrics(["private", "sidecar"], ["cache", "other"], snapshot, ready)
 
 
 def samples(metrics):
@@ -39,8 +39,10 @@ def exercise(metrics):
     metrics.connection_refused("private", ConnectionRefusal.NOT_ALLOWED)
     metrics.login("private", "PLAIN", LoginResult.FAILURE)
     metrics.session_opened("sidecar")
-    metrics.link_opened("text")
-    metrics.upstream_failed(UpstreamFailure.TIMEOUT)
+    metrics.link_opened("cache", "text")
+    metrics.links_outdated("cache", "text", 2)
+    metrics.links_outdated("cache", "text", -1)
+    metrics.upstream_failed("cache", UpstreamFailure.TIMEOUT)
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
@@ -67,9 +69,10 @@ def test_every_metric_of_the_contract_is_there():
         ("mcproxy_logins_total", ("listener", "private"), ("mechanism", "PLAIN"), ("result", "failure")): 1,
         ("mcproxy_refused_requests_total", ("reason", "denied")): 1,
         ("mcproxy_refused_requests_total", ("reason", "value too large")): 4,
-        ("mcproxy_upstream_failures_total", ("reason", "timeout")): 1,
+        ("mcproxy_upstream_failures_total", ("reason", "timeout"), ("upstream", "cache")): 1,
         ("mcproxy_sessions", ("listener", "sidecar")): 1,
-        ("mcproxy_upstream_links", ("protocol", "text")): 1,
+        ("mcproxy_upstream_links", ("protocol", "text"), ("upstream", "cache")): 1,
+        ("mcproxy_upstream_links_outdated", ("protocol", "text"), ("upstream", "cache")): 1,
         ("mcproxy_ready",): 1,
         ("mcproxy_requests_total", ("class", "read")): 10,
         ("mcproxy_requests_total", ("class", "write")): 2,
@@ -91,18 +94,18 @@ def test_every_metric_of_the_contract_is_there():
 def test_what_may_happen_is_there_as_zero_before_it_does():
     found = samples(make())
     assert found["mcproxy_connections_refused_total", ("listener", "sidecar"), ("reason", "tls")] == 0
-    assert found["mcproxy_upstream_links", ("protocol", "binary")] == 0
+    assert found["mcproxy_upstream_links", ("protocol", "binary"), ("upstream", "other")] == 0
 
 
 def test_gauges_go_down_again():
     metrics = make()
     metrics.session_opened("private")
     metrics.session_closed("private")
-    metrics.link_opened("binary")
-    metrics.link_closed("binary")
+    metrics.link_opened("other", "binary")
+    metrics.link_closed("other", "binary")
     found = samples(metrics)
     assert found["mcproxy_sessions", ("listener", "private")] == 0
-    assert found["mcproxy_upstream_links", ("protocol", "binary")] == 0
+    assert found["mcproxy_upstream_links", ("protocol", "binary"), ("upstream", "other")] == 0
 
 
 def test_readiness_and_traffic_are_asked_for_at_each_scrape():

@@ -31,7 +31,7 @@ def samples(together):
 
 
 def worker(hits, sessions, logins):
-    metrics = Metrics(["a"], lambda: TrafficSnapshot(hits=hits, requests={"read": hits}), lambda: True)
+    metrics = Metrics(["a"], ["b"], lambda: TrafficSnapshot(hits=hits, requests={"read": hits}), lambda: True)
     for _ in range(sessions):
         metrics.session_opened("a")
     for _ in range(logins):

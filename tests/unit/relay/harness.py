@@ -15,6 +15,7 @@ from mcproxy.policy.grants import CLASSES, Role, Ruleset
 from mcproxy.policy.keys import KeySet
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.link import BinaryLink, Link, SharedLinks
+from mcproxy.relay.obstacle import UNAVAILABLE
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
@@ -132,6 +133,7 @@ class FakeLinks:
         self.shared = SharedLinks()
         self.links = self.shared.links
         self.private: list[Callable[[Link | None], None]] = []
+        self.unavailable = UNAVAILABLE
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
         self.private.append(ready)
@@ -182,7 +184,9 @@ class Play:
 
     # Who takes part.
 
-    def upstream(self, *, binary: bool = False, private: bool = False, send_buffer: int = 0) -> Upstream:
+    def upstream(
+        self, *, binary: bool = False, private: bool = False, send_buffer: int = 0, gathers: bool = True
+    ) -> Upstream:
         """A link in service, and its other end. A private one is not shared with the sessions."""
         mine, theirs = socket.socketpair()
         if send_buffer:
@@ -197,7 +201,7 @@ class Play:
                 self.links.links.remove(upstream.link)
 
         kind = BinaryLink if binary else Link
-        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, on_lost)
+        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, on_lost, gathers)
         upstream.link.single_use = private
         if not private:
             self.links.links.append(upstream.link)

@@ -7,19 +7,23 @@ import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.schema import Upstream
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.link import LONG_QUEUE, Link
+from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import FIRST_WAIT, LONGEST_WAIT, PRIVATE_LINKS, Pool
+from mcproxy.relay.secured import Connection
 from mcproxy.relay.session import Session
-from mcproxy.server.upstream import connector
+from mcproxy.server.link_opening import open_connection
+from mcproxy.server.state import UpstreamState
 from mcproxy.wire.outcome import WireLimits
 from mcproxy.wire.requests import Local
 from mcproxy.wire.text import TextParser
@@ -30,7 +34,6 @@ from tests.unit.wire.driving import Collector
 
 TIMEOUT = 1.0
 VERSION = b"VERSION 1.6.18\r\n"
-BINARY_VERSION = b"\x81\x0b" + b"\0" * 9 + b"\x05" + b"\0" * 12 + b"1.6.1"
 Answer = Callable[[trio.SocketStream], Awaitable[None]]
 
 
@@ -46,8 +49,14 @@ class Events:
     def link_lost(self, protocol: str, reason: str) -> None:
         self._sender.send_nowait(("lost", reason, 0.0))
 
-    def link_failed(self, protocol: str, reason: str, wait: float) -> None:
-        self._sender.send_nowait(("failed", reason, wait))
+    def link_retired(self, protocol: str) -> None:
+        self._sender.send_nowait(("retired", "", 0.0))
+
+    def link_failed(self, protocol: str, problem: NotOpened, wait: float) -> None:
+        self._sender.send_nowait(("failed", str(problem), wait))
+
+    def links_outdated(self, protocol: str, outdated: int) -> None:
+        self.outdated = outdated
 
     def no_place(self, protocol: str, most: int) -> None:
         self._sender.send_nowait(("no place", protocol, most))
@@ -112,6 +121,11 @@ def memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memcached]:
         yield memcached
 
 
+def opening(path: Path, protocol: str = "text") -> Callable[[], Awaitable[Connection]]:
+    settings = Upstream.model_validate({"address": f"unix:{path}", "timeout": f"{TIMEOUT:g}s"})
+    return partial(open_connection, UpstreamState("upstream", settings), protocol)
+
+
 @asynccontextmanager
 async def running(
     path: Path, *, protocol: str = "text", size: int = 1, relay: Relay | None = None
@@ -119,7 +133,7 @@ async def running(
     errors: list[BaseException] = []
     relay = relay or Relay(1 << 28, errors.append)
     events = Events()
-    pool = Pool(relay, protocol, connector(UnixAddress(str(path))), size, TIMEOUT, events)
+    pool = Pool(relay, protocol, opening(path, protocol), size, TIMEOUT, events)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay.run)
         nursery.start_soon(pool.run)
@@ -187,63 +201,6 @@ async def test_waits_grow_while_upstream_is_down_and_it_comes_back(clock: MockCl
         clock.jump(LONGEST_WAIT)
         assert (await events.next())[0] == "opened"
         assert pool.shared.choose() is not None
-
-
-REFUSALS: dict[str, tuple[str, Answer, str]] = {
-    "full": (
-        "text",
-        says(b"ERROR Too many open connections\r\n", stays=False),
-        "it answered version with 'ERROR Too many open connections'",
-    ),
-    "full, binary": (
-        "binary",
-        says(b"ERROR Too many open connections\r\n", stays=False),
-        "it does not speak the binary protocol without a login",
-    ),
-    "closes": ("text", says(b"", stays=False), "it closed the connection"),
-    "closes within": ("text", says(b"VERSION 1.", stays=False), "it closed the connection"),
-    "says more": ("text", says(VERSION + b"END\r\n"), "it answered version with 'VERSION 1.6.18'"),
-    "never ends its line": ("text", says(b"VERSION " + b"1" * 300), ""),
-    "bare line feed": ("text", says(b"VERSION 1.6.18\n"), ""),
-    "wants a login": (
-        "binary",
-        says(b"\x81\x0b\0\0\0\0\0\x20" + b"\0" * 16),
-        "it does not speak the binary protocol without a login",
-    ),
-    "says more, binary": ("binary", says(BINARY_VERSION + b"\x81"), ""),
-    "escape codes": ("text", says(b"\x1b[31mred\r\n"), "it answered version with '\\x1b[31mred'"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-async def test_what_does_not_answer_as_a_memcached_is_not_used(clock: MockClock, tmp_path: Path, name: str) -> None:
-    protocol, answer, why = REFUSALS[name]
-    scripted = Scripted(tmp_path / "upstream.sock", answer)
-    async with trio.open_nursery() as outer:
-        await outer.start(scripted.run)
-        async with running(scripted.path, protocol=protocol) as (pool, events, _):
-            what, reason, wait = await events.next()
-            assert (what, wait) == ("failed", FIRST_WAIT)
-            assert reason == why or not why
-            assert "\x1b" not in reason
-            assert pool.links == []
-        outer.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize(("protocol", "answer"), [("text", VERSION), ("binary", BINARY_VERSION)])
-async def test_an_answer_in_pieces(clock: MockClock, tmp_path: Path, protocol: str, answer: bytes) -> None:
-    async def piecemeal(stream: trio.SocketStream) -> None:
-        for byte in answer:
-            await stream.send_all(bytes([byte]))
-            await wait_all_tasks_blocked()
-        await trio.sleep_forever()
-
-    scripted = Scripted(tmp_path / "upstream.sock", piecemeal)
-    async with trio.open_nursery() as outer:
-        await outer.start(scripted.run)
-        async with running(scripted.path, protocol=protocol) as (_, events, _):
-            assert (await events.next())[0] == "opened"
-        outer.cancel_scope.cancel()
 
 
 async def test_a_hanging_upstream_is_given_up(clock: MockClock, tmp_path: Path) -> None:
@@ -370,7 +327,7 @@ async def test_a_link_of_its_own_that_cannot_be_opened(clock: MockClock, tmp_pat
 
 async def test_before_it_runs_there_are_no_links(clock: MockClock, tmp_path: Path) -> None:
     relay = Relay(1 << 20, lambda error: None)
-    pool = Pool(relay, "text", connector(UnixAddress(str(tmp_path / "x"))), 1, TIMEOUT, Events())
+    pool = Pool(relay, "text", opening(tmp_path / "x"), 1, TIMEOUT, Events())
     got: list[Link | None] = []
     pool.open_private(got.append)
     assert got == [None]
