@@ -24,11 +24,16 @@ def register(subparsers: Any) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print `ok`, who can log in how on each listener, and notes. Raises ConfigurationError with all that is wrong."""
+    """Print `ok`, who can log in how on each listener, who reaches which upstream how, and notes.
+
+    Raises ConfigurationError with all that is wrong.
+    """
     from mcproxy.config.load import Reading
     from mcproxy.config.logins import ways_in
     from mcproxy.config.notes import notes_of
+    from mcproxy.config.problems import printable
     from mcproxy.config.source import read_text
+    from mcproxy.config.ways_up import ways_up
 
     material = Reading(read_text(options.config), options.config).material()
     settings = material.settings
@@ -37,8 +42,8 @@ def check(options: argparse.Namespace) -> int:
         print(f"listener {name}: {_listener(listener)}")
         for way in ways_in(listener, settings, material.users, binding=_has_binding(listener, material)):
             print(f"  {way}")
-    for name, upstream in settings.all_upstreams.items():
-        print(f"upstream {name}: {upstream.address}")
+    for line in ways_up(settings, material.files):
+        print(printable(line))
     if settings.users_file is not None:
         print(f"users: {len(material.users)} in {settings.users_file}")
     health = f"; health at {settings.admin.health_bind}" if settings.admin.health_bind else ""

@@ -62,6 +62,11 @@ def parse_ip(text: str) -> Address | None:
     return address
 
 
+def is_host_name(text: str) -> bool:
+    """Whether the text has the form of a host's name."""
+    return _HOST_NAME.fullmatch(text) is not None
+
+
 def overlap(one: TcpAddress | UnixAddress, other: TcpAddress | UnixAddress) -> bool:
     """Whether both can't be listened on at once. `[::]` takes IPv4 too (server/sockets.py); port 0 is any free port."""
     if isinstance(one, UnixAddress) or isinstance(other, UnixAddress):
@@ -87,7 +92,7 @@ def parse_bind(value: Any) -> TcpAddress | UnixAddress:
 def parse_destination(value: Any) -> TcpAddress | UnixAddress:
     """As parse_bind, but host names are welcome and port 0 is not. Raises ValueError."""
     address = _parse(value, lowest_port=1)
-    if isinstance(address, TcpAddress) and parse_ip(address.host) is None and not _HOST_NAME.fullmatch(address.host):
+    if isinstance(address, TcpAddress) and parse_ip(address.host) is None and not is_host_name(address.host):
         raise ValueError(f'"{value}": "{address.host}" is neither an IP address nor a host name')
     return address
 

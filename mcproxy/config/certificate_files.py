@@ -43,41 +43,54 @@ def unreadable(path: Path, place: Place, *, names: bool = True) -> Iterator[Find
             yield Finding(place, f"{which} can't be read without doubt: {what}; have it issued anew")
 
 
-def authority_kind_notes(path: Path, place: Place) -> Iterator[Finding]:
-    """Notes about what is no authority, or none that a chain could end at: the clients that it is for are refused."""
+def authority_kind_notes(path: Path, place: Place, whose: str = "client") -> Iterator[Finding]:
+    """Notes about what is no authority, or none that a chain could end at: those whom it is for are refused."""
     authorities = load_certificates(path)
     for one in authorities:
         name = one.subject.rfc4514_string()
         if one.issuer == one.subject:
-            # A client's own certificate may stand here, if it has signed itself: then it is taken, and nobody else.
+            # Somebody's own certificate may stand here, if it has signed itself: then it is taken, and nobody else's.
             continue
         if not _is_authority(one):
-            message = f"{name} is no authority's certificate (basicConstraints): no client's chain can end there"
+            message = f"{name} is no authority's certificate (basicConstraints): no {whose}'s chain can end there"
             yield Finding(place, f"{path}: {message}")
         elif not any(issued_by(one, other) for other in authorities):
             message = f"{name} is issued by {one.issuer.rfc4514_string()}, which is not in the file"
-            yield Finding(place, f"{path}: {message}: no client's chain can end there; add that authority")
+            yield Finding(place, f"{path}: {message}: no {whose}'s chain can end there; add that authority")
 
 
 def server_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
-    """Notes about the server's certificate, its chain included: `soon` are days."""
+    """Notes about the certificate that clients are shown, its chain included: `soon` are days."""
+    yield from _shown_notes(path, now, soon, place, "clients")
+    if not _is_for(ExtendedKeyUsageOID.SERVER_AUTH, load_certificates(path)[0]):
+        yield Finding(place, f"{path} is not for servers (extendedKeyUsage without serverAuth); clients will refuse it")
+
+
+def client_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
+    """As server_notes, about the certificate that an upstream is shown."""
+    yield from _shown_notes(path, now, soon, place, "upstream")
+    if not _is_for(ExtendedKeyUsageOID.CLIENT_AUTH, load_certificates(path)[0]):
+        yield Finding(
+            place, f"{path} is not for clients (extendedKeyUsage without clientAuth); upstream will refuse it"
+        )
+
+
+def _shown_notes(path: Path, now: datetime, soon: int, place: Place, who: str) -> Iterator[Finding]:
     first, *chain = load_certificates(path)
     begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
     if begins > now:
-        yield Finding(place, f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC; clients will refuse it")
+        yield Finding(place, f"{path} is not valid before {begins:%Y-%m-%d %H:%M} UTC; {who} will refuse it")
     if ends < now:
-        yield Finding(place, f"{path} has expired on {ends:%Y-%m-%d %H:%M} UTC; clients will refuse it")
+        yield Finding(place, f"{path} has expired on {ends:%Y-%m-%d %H:%M} UTC; {who} will refuse it")
     elif (ends - now).days < soon:
         yield Finding(place, f"{path} expires in {(ends - now).days} days")
     for number, one in enumerate(chain, 2):
         ends = one.not_valid_after_utc
         if ends < now:
             message = f"certificate {number} has expired on {ends:%Y-%m-%d %H:%M} UTC"
-            yield Finding(place, f"{path}: {message}; clients may refuse the chain")
+            yield Finding(place, f"{path}: {message}; {who} may refuse the chain")
         elif (ends - now).days < soon:
             yield Finding(place, f"{path}: certificate {number}, of the chain, expires in {(ends - now).days} days")
-    if not _for_servers(first):
-        yield Finding(place, f"{path} is not for servers (extendedKeyUsage without serverAuth); clients will refuse it")
 
 
 def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -104,9 +117,9 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _for_servers(certificate: x509.Certificate) -> bool:
+def _is_for(purpose: x509.ObjectIdentifier, certificate: x509.Certificate) -> bool:
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, *UNREADABLE):
         return True
-    return bool({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes))
+    return bool({purpose, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes))

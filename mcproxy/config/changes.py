@@ -11,7 +11,6 @@ from mcproxy.config.problems import Finding, Place, Problem, dotted
 from mcproxy.config.schema import Settings
 
 NEEDS_RESTART: tuple[Place, ...] = (
-    ("upstream",),
     ("workers",),
     ("admin",),
     ("limits", "value"),
@@ -19,8 +18,11 @@ NEEDS_RESTART: tuple[Place, ...] = (
 )
 """What is built once, when the proxy starts. docs/configuration.md names the same."""
 
-LISTENER_NEEDS_RESTART = ("bind", "mode", "group")
+LISTENER_NEEDS_RESTART = ("bind", "mode", "group", "upstream")
 """Of each listener; nor can one be added or taken out."""
+
+UPSTREAM_NEEDS_RESTART = ("address", "engine", "links", "timeout", "protocol")
+"""Of each upstream; nor can one be added or taken out."""
 
 _WHY = "can't be changed while running; restart mcproxy"
 
@@ -48,12 +50,33 @@ def _findings(old: Settings, new: Settings) -> Iterator[Finding]:
             yield Finding(("listeners", name), message)
             continue
         for key in LISTENER_NEEDS_RESTART:
-            if getattr(old.listeners[name], key) != getattr(listener, key):
+            if key == "upstream":
+                # Whether it is named or goes without saying.
+                changed = old.upstream_of(name) != new.upstream_of(name)
+            else:
+                changed = getattr(old.listeners[name], key) != getattr(listener, key)
+            if changed:
                 yield Finding(("listeners", name, key), _WHY)
+    yield from _upstream_findings(old, new)
     for place in NEEDS_RESTART:
         before, after = _at(old, place), _at(new, place)
         if before != after:
             yield Finding(_where(before, after, place), _WHY)
+
+
+def _upstream_findings(old: Settings, new: Settings) -> Iterator[Finding]:
+    before, after = old.all_upstreams, new.all_upstreams
+    top: Place = ("upstreams",) if new.upstream is None else ("upstream",)
+    for name in before.keys() - after.keys():
+        yield Finding(top, f'the upstream "{name}" can\'t be taken out while running; restart mcproxy')
+    for name, upstream in after.items():
+        place = (*top, name) if new.upstream is None else top
+        if name not in before:
+            yield Finding(place, "an upstream can't be added while running; restart mcproxy")
+            continue
+        for key in UPSTREAM_NEEDS_RESTART:
+            if getattr(before[name], key) != getattr(upstream, key):
+                yield Finding((*place, key), _WHY)
 
 
 def _where(before: Any, after: Any, place: Place) -> Place:

@@ -12,7 +12,7 @@ from cryptography import x509
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.problems import Finding, Place
 from mcproxy.config.revocation import load_crls
-from mcproxy.config.schema import ListenerTls
+from mcproxy.config.schema import ListenerTls, UpstreamTls
 
 
 def expiries(tls: ListenerTls) -> dict[str, float]:
@@ -21,12 +21,20 @@ def expiries(tls: ListenerTls) -> dict[str, float]:
     Of several in a file the earliest, and of a CRL the time at which the next one is due. A file that only OpenSSL can
     read is left out. Raises OSError.
     """
-    found = {}
-    of_files: list[tuple[str, Path | None, Callable[[bytes], list[datetime]]]] = [
+    return _earliest(
         ("certificate", tls.certificate, _certificates_end),
         ("client_ca", tls.client_ca, _certificates_end),
         ("crl", tls.crl, _crls_end),
-    ]
+    )
+
+
+def upstream_expiries(tls: UpstreamTls) -> dict[str, float]:
+    """As expiries, by the keys `ca` and `certificate` of an upstream."""
+    return _earliest(("ca", tls.ca, _certificates_end), ("certificate", tls.certificate, _certificates_end))
+
+
+def _earliest(*of_files: tuple[str, Path | None, Callable[[bytes], list[datetime]]]) -> dict[str, float]:
+    found = {}
     for key, path, ends in of_files:
         if path is not None:
             with contextlib.suppress(*UNREADABLE):  # of an empty list too

@@ -30,10 +30,12 @@ from mcproxy.files.stand_in_key import StandInKeyError, stand_in_key_path
 
 _STAND_INS: dict[str, dict[str, Any]] = {
     "listeners": {"bind": ["127.0.0.1:0"], "allow": [], "authentication": ["none"]},
-    "tls": {"certificate": "/stand-in", "key": "/stand-in"},
+    "listeners.tls": {"certificate": "/stand-in", "key": "/stand-in"},
     "roles": {"commands": ["read"]},
     "grants": {"roles": []},
-    "upstream": {"address": "unix:/stand-in"},
+    "upstreams": {"address": "unix:/stand-in"},
+    "upstreams.tls": {"ca": "/stand-in"},
+    "upstreams.login": {"method": "sasl"},
 }
 """What takes the place of required keys that are wrong, so that the rest can be judged. Others are left out. Findings
 that rest on them are dropped."""
@@ -184,13 +186,19 @@ def _validate(document: Document, path: Path) -> tuple[Settings | None, list[Fin
         return None, findings, broken
 
 
+_NAMED = ("listeners", "upstreams", "roles", "grants")
+_INNER = ("tls", "login")
+
+
 def _part(place: Place) -> Place:
     """The smallest part of the document that is judged as one: a section's key with all that is in it."""
-    if place[:1] == ("listeners",):
-        return place[:4] if place[2:3] == ("tls",) else place[:3]
+    if place[:1] in (("listeners",), ("upstreams",)):
+        return place[:4] if place[2:3] and place[2] in _INNER else place[:3]
     if place[:1] in (("roles",), ("grants",)):
         return place[:3]
-    return place[:2] if place[:1] in (("upstream",), ("limits",), ("admin",), ("logging",)) else place[:1]
+    if place[:1] == ("upstream",):
+        return place[:3] if place[1:2] and place[1] in _INNER else place[:2]
+    return place[:2] if place[:1] in (("limits",), ("admin",), ("logging",)) else place[:1]
 
 
 def _set_aside(data: dict[str, Any], part: Place) -> None:
@@ -202,10 +210,10 @@ def _set_aside(data: dict[str, Any], part: Place) -> None:
     if part == ("listeners",):
         data["listeners"] = {"stand-in": _STAND_INS["listeners"]}
     elif part == ("upstream",):
-        data["upstream"] = _STAND_INS["upstream"]
+        data["upstream"] = _STAND_INS["upstreams"]
     elif len(part) == 2 and part[0] == "grants":
         inner[key] = _STAND_INS["grants"]
-    elif len(part) == 2 and part[0] in ("listeners", "roles"):
+    elif len(part) == 2 and part[0] in _NAMED:
         inner.pop(key)
         if is_label(str(key)):  # those who refer to it find it
             inner[key] = _STAND_INS[str(part[0])]
@@ -213,9 +221,16 @@ def _set_aside(data: dict[str, Any], part: Place) -> None:
             inner["stand-in"] = _STAND_INS["listeners"]
     else:
         inner.pop(key, None)
-        section = "tls" if len(part) == 4 else str(part[0])
-        if key in _STAND_INS.get(section, {}):
-            inner[key] = _STAND_INS[section][key]
+        stand_in = _STAND_INS.get(_section(part), {})
+        if key in stand_in:
+            inner[key] = stand_in[key]
+
+
+def _section(part: Place) -> str:
+    """What stand-ins know the section of a key as, whichever form the upstreams have."""
+    if part[0] == "upstream":
+        part = ("upstreams", "", *part[1:])
+    return f"{part[0]}.{part[2]}" if len(part) == 4 else str(part[0])
 
 
 def _rests_on(finding: Finding, broken: set[Place]) -> bool:

@@ -19,12 +19,7 @@ from mcproxy.policy import certificates
 from mcproxy.policy.certificates import CertificateName
 
 PROTOCOLS = ("text", "binary")
-UPSTREAM_MECHANISMS = (
-    *("PLAIN", "EXTERNAL", "CRAM-MD5", "DIGEST-MD5"),
-    *("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-    *("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"),
-)
-"""How one may log in to an upstream by SASL."""
+ENGINES = ("memcached", "twemproxy")
 METHODS = ("sasl", "token", "certificate", "address", "peer", "none")
 CLASSES = ("read", "touch", "write", "counter", "delete", "flush", "stats", "inspect", "admin")
 KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})
@@ -71,14 +66,12 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY_BYTES = re.compile(rb"[\x21-\x7e\x80-\xff]*")  # protocol.txt: "no control characters or space"
 
 
-def one_of(value: Any, known: tuple[str, ...], later: tuple[str, ...] = ()) -> str:
-    """A word of a fixed vocabulary; words of `later` are for a version to come."""
+def one_of(value: Any, known: tuple[str, ...]) -> str:
+    """A word of a fixed vocabulary."""
     if not isinstance(value, str):
         raise ValueError(f"must be one of {', '.join(known)}")
     if value in known:
         return value
-    if value.upper() in later or value in later:
-        raise ValueError(f'"{value}" is not available in this version; available: {", ".join(known)}')
     raise ValueError(f'"{value}" is not known; {suggestion(value, known)}')
 
 

@@ -18,6 +18,7 @@ from mcproxy.config.revocation import crl_notes
 from mcproxy.config.saslauthd import asks_passwords, saslauthd_notes
 from mcproxy.config.schema import Listener, ListenerTls, Settings
 from mcproxy.config.stand_in import unlike_users
+from mcproxy.config.upstream_notes import upstream_notes
 
 SOON_DAYS = 14
 """A certificate that ends within so many days is worth a note."""
@@ -25,7 +26,7 @@ SOON_DAYS = 14
 CRL_SOON_DAYS = 1
 """Revocation lists are made for days; one that has to be replaced within so many is worth a note."""
 
-_CHANGEABLE = "can be changed by everybody, and so can who may do what; run: chmod o-w"
+CHANGEABLE = "can be changed by everybody, and so can who may do what; run: chmod o-w"
 _LACKING = {
     "sasl": "the users file is empty",
     "token": "the users file is empty",
@@ -44,7 +45,7 @@ def notes(settings: Settings) -> list[str]:
 def notes_of(material: Material) -> list[str]:
     """As notes, of what was read: the disk may say something else by now."""
     path = material.path
-    own = [f"{path} {_CHANGEABLE} {path}"] if path.is_file() and path.stat().st_mode & stat.S_IWOTH else []
+    own = [f"{path} {CHANGEABLE} {path}"] if path.is_file() and path.stat().st_mode & stat.S_IWOTH else []
     with in_memory(material.settings, material.files) as (readable, with_real_names):
         return own + [with_real_names(note) for note in notes(readable)]
 
@@ -81,6 +82,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from login_notes(listener, settings, _users(settings), place)
         yield from _tokens_as_values(listener, settings, (*place, "authentication"))
     yield from saslauthd_notes(settings, ("saslauthd",))
+    yield from upstream_notes(settings, datetime.now(UTC), SOON_DAYS)
     for index, grant in enumerate(settings.grants):
         known = settings.users_file is None or settings.saslauthd is not None
         if grant.user is not None and not known and grant.user not in users:
@@ -150,7 +152,7 @@ def _changeable(tls: ListenerTls, place: Place) -> Iterator[Finding]:
     """Secret files that everybody can read or change are errors. What is public must not be changed either."""
     for key, path in (("certificate", tls.certificate), ("client_ca", tls.client_ca), ("crl", tls.crl)):
         if path is not None and path.stat().st_mode & stat.S_IWOTH:
-            yield Finding((*place, key), f"{path} {_CHANGEABLE} {path}")
+            yield Finding((*place, key), f"{path} {CHANGEABLE} {path}")
 
 
 def _client_certificates(tls: ListenerTls, place: Place) -> Iterator[Finding]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mcproxy.config.addresses import TcpAddress, UnixAddress, overlap
+from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.collisions import address_rules
 from mcproxy.config.names import GRANT_KINDS, KEYLESS_CLASSES
-from mcproxy.config.problems import Finding, Place, dotted, suggestion
+from mcproxy.config.problems import Finding, Place, suggestion
 from mcproxy.config.saslauthd import saslauthd_rules
-from mcproxy.config.schema import SMALLEST_BUFFER, Admin, Grant, Limits, Listener, Role, Settings, Upstream
+from mcproxy.config.schema import SMALLEST_BUFFER, Admin, Grant, Limits, Listener, Role, Settings
 from mcproxy.config.units import show_size
+from mcproxy.config.upstream_rules import upstream_rules
 
 
 def check_rules(settings: Settings) -> Iterator[Finding]:
@@ -26,13 +28,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
         yield from _listener_logins(listener, place)
         yield from _listener_users(listener, settings, place)
     yield from saslauthd_rules(settings, ("saslauthd",))
-    if not settings.all_upstreams:
-        yield Finding(("upstream",), 'is required: the memcached that is guarded, such as {address: "127.0.0.1:11211"}')
-        return
-    if settings.upstream is not None:
-        yield from _upstream(settings.upstream, ("upstream",))
-    for name, upstream in settings.upstreams.items():
-        yield from _upstream(upstream, ("upstreams", name))
+    yield from upstream_rules(settings)
     for name, role in settings.roles.items():
         yield from _role(role, ("roles", name))
     for index, grant in enumerate(settings.grants):
@@ -42,7 +38,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
     yield from _unknown_roles(settings.default_roles, settings, ("default_roles",))
     yield from _limits(settings.limits, settings.workers, ("limits",))
     yield from _admin(settings.admin, ("admin",))
-    yield from _shared_addresses(settings)
+    yield from address_rules(settings)
 
 
 def _listener_addresses(listener: Listener, place: Place) -> Iterator[Finding]:
@@ -164,15 +160,6 @@ def _listener_users(listener: Listener, settings: Settings, place: Place) -> Ite
             return
 
 
-def _upstream(upstream: Upstream, place: Place) -> Iterator[Finding]:
-    if not upstream.address.is_loopback and not upstream.plaintext:
-        message = (
-            f"{upstream.address} is not loopback and upstream TLS is not available in this version: everything would "
-            "cross the network in clear text; run memcached on this machine, or add plaintext: true if that is meant"
-        )
-        yield Finding((*place, "address"), message, about=((*place, "plaintext"),))
-
-
 def _role(role: Role, place: Place) -> Iterator[Finding]:
     keyless = sorted(role.commands & KEYLESS_CLASSES)
     if keyless and role.keys != ["*"]:
@@ -260,36 +247,3 @@ def _admin(admin: Admin, place: Place) -> Iterator[Finding]:
             "for health checks from elsewhere use health_bind"
         )
         yield Finding((*place, "bind"), message)
-
-
-def _shared_addresses(settings: Settings) -> Iterator[Finding]:
-    """Every address once, and never the one that upstream is reached at: that would be a loop."""
-    upstream = next(iter(settings.all_upstreams.values())).address
-    bound: list[tuple[Place, TcpAddress | UnixAddress]] = [
-        (("listeners", name, "bind", index), address)
-        for name, listener in settings.listeners.items()
-        for index, address in enumerate(listener.bind)
-    ]
-    bound.append((("admin", "bind"), settings.admin.bind))
-    if settings.admin.health_bind is not None:
-        bound.append((("admin", "health_bind"), settings.admin.health_bind))
-    for index, (place, address) in enumerate(bound):
-        # All addresses of this machine include a memcached's only if that is on this machine.
-        if address == upstream or (upstream.is_loopback and overlap(address, upstream)):
-            yield _collision(place, address, ("upstream", "address"), upstream)
-            continue
-        for earlier_place, earlier in bound[:index]:
-            if overlap(address, earlier):
-                yield _collision(place, address, earlier_place, earlier)
-                break
-
-
-def _collision(place: Place, address: TcpAddress | UnixAddress, by: Place, other: TcpAddress | UnixAddress) -> Finding:
-    used_by = dotted(tuple(part for part in by if isinstance(part, str)))
-    if address == other:
-        return Finding(place, f"{address} is already used by {used_by}", about=(by,))
-    if "[::]" in f"{address} {other}":
-        why = "[::] is every address, IPv4 too; take one out, or choose another port"
-    else:
-        why = "0.0.0.0 is every IPv4 address; take one out, or choose another port"
-    return Finding(place, f"{address} overlaps with {other} of {used_by}: {why}", about=(by,))

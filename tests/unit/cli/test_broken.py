@@ -53,6 +53,8 @@ def another_certificate(made: Installation) -> None:
     tls(certificate=made.settings["listeners"]["tls"]["tls"]["certificate"].replace("server.crt", "client.crt"))(made)
 
 
+LOGIN = {"method": "sasl", "mechanism": "PLAIN", "username": "app", "password_file": "/nowhere/password"}
+
 BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
     "an empty file": (text(""), ["mcproxy.yaml: is empty; config/mcproxy.minimal.yaml is a start"]),
     "not YAML": (
@@ -91,7 +93,7 @@ BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
     ),
     "a memcached elsewhere": (
         replaced("127.0.0.1:11211", "10.0.0.9:11211"),
-        ["upstream.address: 10.0.0.9:11211 is not loopback and upstream TLS is not available in this version"],
+        ["upstream.address: 10.0.0.9:11211 is not loopback and has no TLS", "add tls (ca), or plaintext: true"],
     ),
     "a time without a unit": (
         replaced("timeout: 5s", "timeout: 5"),
@@ -105,9 +107,9 @@ BROKEN: dict[str, tuple[Callable[[Installation], object], list[str]]] = {
         lambda made: made.change(roles={**made.settings["roles"], "app": {"commands": ["stats"], "keys": ["app:*"]}}),
         ['roles.app.commands: stats works on all keys at once, so the role\'s keys must be ["*"]'],
     ),
-    "what a later version has": (
-        lambda made: made.change(upstream={**made.settings["upstream"], "tls": {"ca": "ca.crt"}}),
-        ["upstream.tls: not available in this version; take it out"],
+    "no password for upstream": (
+        lambda made: made.change(upstream={**made.settings["upstream"], "login": LOGIN}),
+        ["upstream.login.password_file: there is no file /nowhere/password; write the password into it, on one line"],
     ),
     "no users file": (lambda made: made.users.unlink(), ["there is no file", 'make it with "mcproxy user add"']),
     "a users file for everybody": (

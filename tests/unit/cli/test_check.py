@@ -25,7 +25,7 @@ def test_a_summary_of_every_listener(installation, capsys):
     lines = check(installation, capsys)
     logins = ["  sasl PLAIN: 4 users (USERS)", "  token: 4 users (USERS)"]
     logins = [line.replace("USERS", "sammy, root, reader, watcher") for line in logins]
-    assert lines[:13] == [
+    assert lines[:16] == [
         f"ok: {installation.config}",
         "listener plain: 127.0.0.1:0; no TLS; from 127.0.0.0/8, ::1/128; text and binary",
         *logins,
@@ -33,7 +33,10 @@ def test_a_summary_of_every_listener(installation, capsys):
         *logins,
         f"listener socket: unix:{installation.directory}/mcproxy.sock; no TLS; mode 0600; text and binary",
         *logins,
-        "upstream: 127.0.0.1:11211",
+        "upstream: 127.0.0.1:11211; no TLS; no login",
+        "  from plain: text clients as they are, binary clients as they are",
+        "  from tls: text clients as they are, binary clients as they are",
+        "  from socket: text clients as they are, binary clients as they are",
         f"users: 4 in {installation.users}",
         "admin: 127.0.0.1:0",
     ]

@@ -45,6 +45,13 @@ WHY = "can't be changed while running; restart mcproxy"
         (("connections: 10", "total_buffer: 1GiB"), f"7: limits.total_buffer: {WHY}"),
         (("limits:", "workers: 2\nlimits:"), f"7: workers: {WHY}"),
         (("limits:", 'admin: {bind: "127.0.0.1:3"}\nlimits:'), f"7: admin.bind: {WHY}"),
+        (
+            ("upstream:", "upstreams:\n  other:"),
+            "6: upstreams.other: an upstream can't be added while running; restart mcproxy",
+        ),
+        (('11211"', '11211", timeout: 2s'), f"5: upstream.timeout: {WHY}"),
+        (('11211"', '11211", links: 3'), f"5: upstream.links: {WHY}"),
+        (('11211"', '11211", protocol: text'), f"5: upstream.protocol: {WHY}"),
         (("  b:", "  c:"), "4: listeners.c: a listener can't be added while running; restart mcproxy"),
     ],
 )
@@ -63,6 +70,9 @@ def test_all_of_it_is_told_at_once() -> None:
         ("allow: [127.0.0.1]", "allow: []"),
         ("connections: 10", "connections: 20, idle_timeout: 5m, keys: 7"),
         ("users_file: users", "users_file: others"),
+        ('11211"', '11211", tls: {ca: /etc/ca, server_name: cache}'),
+        ('11211"', '11211", login: {method: sasl, mechanism: SCRAM-SHA-256, username: u, password_file: /etc/p}'),
+        ("upstream:", "upstreams:\n  upstream:"),
         ("limits:", "logging: {level: debug}\nwatch_files: false\nlimits:"),
         ("limits:", "roles: {app: {commands: [read], keys: [a]}}\ndefault_roles: [app]\nlimits:"),
     ],

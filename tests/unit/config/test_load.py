@@ -190,9 +190,54 @@ def test_problems_without_key_or_line():
             [("upstream", {"address": "memcached:11211", "links": 0})],
             ["upstream.address: memcached:11211 is not loopback", "upstream.links: must be at least 1"],
         ),
+        (
+            [("upstream", {"address": "cache:11211", "tls": {"ca": 5}, "login": {"method": "sasl", "username": ""}})],
+            [
+                "upstream.tls.ca: must be a file name",
+                "upstream.login.username: must not be empty",
+                "upstream.login.mechanism: is required with method: sasl",
+            ],
+        ),
+        (
+            [("upstream", {"address": "cache:11211", "tls": {"cs": "x", "key": "y"}})],
+            ["upstream.tls.ca: is required", "upstream.tls.cs: unknown key", "upstream.tls.key: needs certificate"],
+        ),
+        (
+            [
+                ("upstream", DELETE),
+                (
+                    "upstreams",
+                    {"a": {"address": "cache:1", "links": 0}, "b": {"adress": "unix:/b"}, "c d": {"links": 1}},
+                ),
+                ("listeners.local.upstream", "b"),
+                ("listeners.private.upstream", "x"),
+                ("listeners.sidecar.upstream", "a"),
+            ],
+            [
+                "upstreams.a.links: must be at least 1",
+                "upstreams.a.address: cache:1 is not loopback",
+                "upstreams.b.adress: unknown key",
+                "upstreams.b.address: is required",
+                'upstreams.c d: "c d" is not a usable name',
+                "upstreams.c d.address: is required",
+                'listeners.private.upstream: there is no upstream "x"',
+            ],
+        ),
         # What rests on a wrong key, or on one that was perhaps meant, is not judged.
         ([("limits", {"value": "9GiB", "total_buffer": "1MiB"})], ["limits.value: must be at most 1GiB"]),
         ([("grants", [{"usr": "sammy", "roles": ["app"]}])], ["grants[0].usr: unknown key"]),
+        ([("upstream", {"address": "cache:11211", "tls": 5})], ["upstream.tls: must be a section"]),
+        (
+            [
+                (
+                    "upstream",
+                    {"address": "cache:11211", "tls": {"ca": "x"}, "login": {"method": "tken", "username": "a"}},
+                )
+            ],
+            ['upstream.login.method: "tken" is not known'],
+        ),
+        ([("upstream", DELETE), ("upstreams", 5)], ["upstreams: must be a section"]),
+        ([("upstream", DELETE), ("upstrems", {})], ["upstrems: unknown key"]),
         (
             [("listeners.private.tls", DELETE), ("listeners.private.tsl", {"key": "x"})],
             ["listeners.private.tsl: unknown key"],

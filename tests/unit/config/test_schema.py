@@ -125,15 +125,31 @@ TOO_LONG = "k" * 251
         ("grants", [{"address": "10.0.0.7/24", "as": "a", "roles": []}], 'write "10.0.0.0/24" for all of it'),
         ("grants", [{"peer": {"uid": -1}, "as": "a", "roles": []}], "grants[0].peer.uid: must be at least 0"),
         ("grants", [{"peer": {"uid": "app"}, "as": "a", "roles": []}], "peer.uid: must be a whole number"),
-        # what later versions will have
         (f"{LOCAL}.proxy_protocol", ["10.0.0.2/8"], 'proxy_protocol[0]: "10.0.0.2/8" is an address inside a network'),
         (f"{LOCAL}.proxy_protocol", "10.0.0.2", "proxy_protocol: must be a list"),
         (f"{LOCAL}.mechanisms", ["SCRAM-SHA256"], '"SCRAM-SHA256" is not known; did you mean "SCRAM-SHA-256"?'),
         (f"{LOCAL}.mechanisms", ["LOGIN"], '"LOGIN" is not known'),
-        ("upstream.tls", {"ca": "x"}, "upstream.tls: not available in this version"),
-        ("upstream.login", {"method": "sasl"}, "upstream.login: not available in this version"),
-        ("upstream.protocol", "text", 'upstream.protocol: "text" is not available in this version; available: same'),
-        ("upstream.protocol", "txt", 'upstream.protocol: "txt" is not known; known are: same'),
+        ("upstream.protocol", "txt", 'upstream.protocol: "txt" is not known; did you mean "text"?'),
+        ("upstream.engine", "mcrouter", 'upstream.engine: "mcrouter" is not known; known are: memcached, twemproxy'),
+        ("upstream.tls", {}, "upstream.tls.ca: is required, such as /etc/mcproxy/upstream/ca.crt"),
+        ("upstream.tls", {"ca": "x", "server_name": "a b"}, 'server_name: "a b" is neither a host name nor an IP'),
+        ("upstream.tls", {"ca": "x", "server_name": 5}, "server_name: must be the name that the certificate is for"),
+        ("upstream.tls", {"ca": "x", "client_ca": "y"}, "upstream.tls.client_ca: unknown key; known are: ca, "),
+        ("upstream.login", {}, "upstream.login.method: is required, such as sasl"),
+        ("upstream.login", {"method": "scram"}, 'upstream.login.method: "scram" is not known'),
+        ("upstream.login", {"method": "sasl", "mechanism": "LOGIN"}, 'mechanism: "LOGIN" is not known'),
+        ("upstream.login", {"method": "sasl", "mechanism": "SCRAM-SHA256"}, 'did you mean "SCRAM-SHA-256"?'),
+        (
+            "upstream.login",
+            {"method": "sasl", "mechanism": "PLAIN", "username": 5, "password_file": "x"},
+            "upstream.login.username: must be a name; put it in quotes",
+        ),
+        (
+            "upstream.login",
+            {"method": "sasl", "mechanism": "PLAIN", "username": "a", "password": "x"},
+            'upstream.login.password: unknown key; did you mean "password_file"?',
+        ),
+        (f"{LOCAL}.upstream", "a b", 'listeners.local.upstream: "a b" is not a usable name'),
     ],
 )
 def test_a_mistake_is_told_once_and_clearly(place, value, expected):
@@ -205,10 +221,20 @@ def test_settings_are_frozen():
 @pytest.mark.parametrize(
     "pasted", ["-----BEGIN PRIVATE KEY----- hunter2", "hunter2\nhunter2", "/etc/" + "hunter2" * 40, "hunter2\udbff"]
 )
-@pytest.mark.parametrize("place", ["users_file", "listeners.private.tls.key"])
+@pytest.mark.parametrize("place", ["users_file", "listeners.private.tls.key", "upstream.tls.ca"])
 def test_what_a_file_holds_in_place_of_its_name_is_not_repeated(place: str, pasted: str) -> None:
     (problem,) = problems_after((place, pasted))
     assert "must be the name of a file" in problem
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("key", ["password_file", "password_environment", "password"])
+@pytest.mark.parametrize("pasted", ["hunter2\nhunter2", "/etc/" + "hunter2" * 40, "hunter2 hunter2\0"])
+def test_a_password_in_place_of_where_it_is_to_be_found_is_not_repeated(key: str, pasted: str) -> None:
+    (problem,) = problems_after(
+        ("upstream.login", {"method": "sasl", "mechanism": "PLAIN", "username": "a", key: pasted})
+    )
+    assert problem.startswith(f"upstream.login.{key}: ")
     assert "hunter2" not in problem
 
 
