@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bench import chart, claims, flatness, logins, memory, picture, report, safety
+from bench import chart, claims, flatness, gateway, logins, memory, picture, report, safety
 from bench.checks import generator_notices
 from bench.environment import describe
 from bench.forms import PLAIN_PYTHON, Form, compiled
@@ -30,6 +30,7 @@ MEASURED: dict[str, Suite] = {
     "memory": memory.run,
     "flatness": flatness.run,
     "safety": safety.run,
+    "gateway": gateway.run,
 }
 SUITES = ("load", "claims", *MEASURED)
 
@@ -183,7 +184,8 @@ def draw(
 def complete(options: argparse.Namespace) -> None:
     """What was not said. Raises SystemExit for what cannot be."""
     quick = QUICK_CLAIMS if "claims" in options.suite else QUICK
-    for name, value in (quick if options.quick else LENGTHS).items():
+    ordinary = gateway.LENGTHS if options.suite == ["gateway"] else LENGTHS
+    for name, value in (quick if options.quick else ordinary).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     if options.rounds < 1 or options.seconds <= 0 or options.repeats < 0 or options.warm_up < 0:

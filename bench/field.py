@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.checks import proxy_checks
@@ -21,7 +21,7 @@ CORES = sorted(os.sched_getaffinity(0))
 class Starter:
     """A peer that runs, over one transport. For memcached itself `running` is the one asked.
 
-    `seconds` from its start until it listened.
+    `seconds` from its start until it listened. `behind` is where its requests go, if that isn't the field's memcached.
     """
 
     peer: Peer
@@ -30,6 +30,7 @@ class Starter:
     running: Running
     login: Path | None
     seconds: float
+    behind: "Starter | None" = None
 
     @property
     def name(self) -> str:
@@ -76,17 +77,33 @@ class Field:
         seconds = time.monotonic() - start
         return Starter(peer, transport, address, running, directory / "login" if peer.logs_in else None, seconds)
 
+    def add(self, peer: Peer, transport: str, behind: Starter) -> None:
+        """One more, whose requests go to another that runs already; what both use is counted as its own."""
+        started = self.start(peer, transport, f"127.0.0.1:{free_port()}", behind.address)
+        self.places.append(replace(started, behind=behind))
+
+    def proxies_of(self, place: Starter) -> tuple[int, ...]:
+        """The processes between the client and memcached."""
+        own = () if place.peer.is_memcached else tuple(place.running.pids())
+        return own if place.behind is None else own + self.proxies_of(place.behind)
+
     def memcached_of(self, place: Starter) -> Running:
+        if place.behind is not None:
+            return self.memcached_of(place.behind)
         return place.running if place.peer.is_memcached else self.upstream.running
 
     def target(self, place: Starter, login: Path | None = None) -> Target:
         """`login`: a file of its users, instead of all of them."""
         certificate = self.certificate if place.transport == "tls" else None
-        proxy = () if place.peer.is_memcached else tuple(place.running.pids())
         protocols = place.peer.protocols
         only = protocols[0] if len(protocols) == 1 else None
         return Target(
-            place.address, certificate, login or place.login, proxy, self.memcached_of(place).process.pid, only
+            place.address,
+            certificate,
+            login or place.login,
+            self.proxies_of(place),
+            self.memcached_of(place).process.pid,
+            only,
         )
 
     def places_for(self, scenario: Scenario, names: Collection[str] | None = None) -> list[Starter]:

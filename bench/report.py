@@ -138,8 +138,8 @@ def text(results: Sequence[Result], subject: str | None) -> str:
     """All tables. Figures are medians of the rounds with (least-most); busy columns are shares of one core."""
     parts = []
     for result in results:
-        suites = sorted({sample.tls for samples in result.samples.values() for sample in samples})
-        parts.append(f"{result.scenario}; {' and '.join(suites) or 'plain'}")
+        suites = sorted({sample.tls or "plain" for samples in result.samples.values() for sample in samples})
+        parts.append(f"{result.scenario}; {' and '.join(suites)}")
         parts.append(figures_table(result))
         if subject in result.samples and len(result.samples) > 1:
             parts.append(ratios_table(result, subject))
