@@ -18,7 +18,7 @@ class Server:
         self.illness = None
         self.busy_now = 0
         self.busy_most = 0
-        self.metrics = Metrics(["private"], TrafficSnapshot, lambda: True).exposition
+        self.metrics = Metrics(["private"], ["cache"], TrafficSnapshot, lambda: True).exposition
         self.port = 0
 
     async def exposition(self, accept):

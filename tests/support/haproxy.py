@@ -13,6 +13,9 @@ from typing import Self
 BALANCER = "127.0.0.2"
 """The address that haproxy connects from."""
 
+DOCUMENTED = Path(__file__).parents[2] / "config/haproxy.cfg"
+"""What users are told to begin with."""
+
 _HEAD = """\
 global
     maxconn 200
@@ -30,13 +33,15 @@ defaults
 class Frontend:
     """Where haproxy passes connections on to, and the options of its server line, such as `send-proxy`.
 
-    `listen` is the address to listen on, `more` further lines of the section.
+    `listen` is the address to listen on, `more` further lines of the section. `others` are addresses and options of
+    further servers, among which it chooses.
     """
 
     address: str
     options: str
     listen: str = "127.0.0.1"
     more: tuple[str, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
 
 
 class Haproxy:
@@ -58,7 +63,8 @@ class Haproxy:
                 self._ports[name] = listening[name].getsockname()[:2]
                 lines = [f"listen {name}", f"    bind fd@{listening[name].fileno()}"]
                 lines += [f"    {line}" for line in front.more]
-                lines.append(f"    server program {front.address} source {BALANCER} {front.options}")
+                for number, (address, options) in enumerate([(front.address, front.options), *front.others]):
+                    lines.append(f"    server program{number} {address} source {BALANCER} {options}")
                 sections.append("\n".join(lines) + "\n")
             configuration = self._directory / "haproxy.cfg"
             configuration.write_text("".join(sections))
@@ -77,6 +83,15 @@ class Haproxy:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+
+
+def documented() -> tuple[str, ...]:
+    """The lines of its section `listen`, but for those with addresses, which tests have their own of."""
+    section = DOCUMENTED.read_text().partition("\nlisten ")[2].splitlines()[1:]
+    lines = [line.partition(" #")[0].strip() for line in section]
+    return tuple(
+        line for line in lines if line and line[0] != "#" and line.split()[0] not in ("bind", "source", "server")
+    )
 
 
 def _listener(host: str) -> socket.socket:

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,8 @@ class Proxy:
         self.directory = directory
         self.settings = settings
         self.certificates = certificates
+        # Words in front of the command line, such as those that run it in another network namespace.
+        self.runner: Sequence[str] = ()
         self.configuration_path = directory / "mcproxy.yaml"
         self.log: list[str] = []
         self._records: list[dict[str, Any]] = []
@@ -47,7 +49,7 @@ class Proxy:
         if not (self.directory / "users").exists():
             write_users(self.directory / "users", PASSWORDS)
         write_configuration(self.configuration_path, self.settings)
-        command = [sys.executable, "-W", "always::ResourceWarning", "-m", "mcproxy", "run"]
+        command = [*self.runner, sys.executable, "-W", "always::ResourceWarning", "-m", "mcproxy", "run"]
         command += ["--config", str(self.configuration_path)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
