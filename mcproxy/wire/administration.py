@@ -58,8 +58,8 @@ class Command:
 
 
 COMMANDS: Final = (
-    Command(b"version", "", replies=one_of(rb"VERSION [\x21-\x7e]{1,64}")),
-    Command(b"mn", "", replies=one_of(b"MN")),
+    Command(b"version", "", replies=one_of(rb"VERSION [\x21-\x7e]{1,64}", deniable=False)),
+    Command(b"mn", "", replies=one_of(b"MN", deniable=False)),
     Command(b"flush_all", "flush", replies=one_of(b"OK", b"CLIENT_ERROR flush_all not allowed"), noreply=True),
     Command(b"verbosity", "admin", b" [012]", _OK, noreply=True),
     Command(b"cache_memlimit", "admin", b" " + grammar.UINT32, _MEMORY_LIMIT, noreply=True),

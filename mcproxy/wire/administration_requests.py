@@ -22,7 +22,7 @@ class LinesRequest(Request):
     private: bool = True
     lines: ClassVar["re.Pattern[bytes]"] = re.compile(rb"(?:STAT|ITEM|PREFIX) [^\r\n]{0,2000}\r\n")
     last: ClassVar["re.Pattern[bytes]"] = re.compile(
-        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR" + _TEXT + grammar.SERVER_ERROR
+        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR" + _TEXT + grammar.FAILURE
     )
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
@@ -60,7 +60,7 @@ class Metadump(LinesRequest):
     __slots__ = ("begun",)
     # Many at once: there may be millions.
     lines: ClassVar = re.compile(rb"(?:key=[\x21-\x7e]{1,800} [\x20-\x7e]{0,400}\n)+")
-    last: ClassVar = re.compile(rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|CLIENT_ERROR)" + _TEXT + grammar.SERVER_ERROR)
+    last: ClassVar = re.compile(rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|CLIENT_ERROR)" + _TEXT + grammar.FAILURE)
     first: ClassVar = re.compile(rb"OK\r\n|(ERROR(?: [\x20-\x7e]{0,256})?\r\n)")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:

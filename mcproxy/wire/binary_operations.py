@@ -29,8 +29,23 @@ UNKNOWN_COMMAND: Final = 0x81
 OUT_OF_MEMORY: Final = 0x82
 TEMPORARY_FAILURE: Final = 0x86
 
+GET: Final = 0x00
+SET: Final = 0x01
+ADD: Final = 0x02
+REPLACE: Final = 0x03
+DELETE: Final = 0x04
+INCREMENT: Final = 0x05
+DECREMENT: Final = 0x06
 QUIT: Final = 0x07
 FLUSH: Final = 0x08
+NOOP: Final = 0x0A
+VERSION: Final = 0x0B
+GETK: Final = 0x0C
+APPEND: Final = 0x0E
+PREPEND: Final = 0x0F
+TOUCH: Final = 0x1C
+GAT: Final = 0x1D
+GATK: Final = 0x23
 QUITQ: Final = 0x17
 STAT: Final = 0x10
 SASL_LIST_MECHS: Final = 0x20
@@ -98,6 +113,9 @@ def _table() -> dict[int, Operation]:
     table: dict[int, Operation] = {}
 
     def add(quiet: int | None, operation: Operation) -> None:
+        if operation.classes:
+            # memcached denies nothing; an upstream that is an mcproxy has grants of its own.
+            operation = replace(operation, errors=operation.errors | {NO_ACCESS})
         table[operation.sent] = operation
         if quiet is not None:
             dropped = KEY_NOT_FOUND if operation.lookup else SUCCESS

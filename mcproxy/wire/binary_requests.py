@@ -9,11 +9,12 @@ from typing import Final
 
 from mcproxy.wire import binary_operations as operations
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC, Operation, reply
-from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink
+from mcproxy.wire.requests import STREAM_FROM, LoginWanted, OutOfStep, Request, Sink
 
 _LONGEST_ERROR: Final = 1024
 # `detail dump` is one packet with a line for each prefix.
 _LONGEST_STATISTIC: Final = 1024 * 1024
+_STATISTICS_STATUSES: Final = (operations.SUCCESS, operations.KEY_NOT_FOUND, operations.NO_ACCESS)
 
 
 class BinaryRequest(Request):
@@ -72,6 +73,8 @@ class BinaryRequest(Request):
         operation = self.operation
         if magic != RESPONSE_MAGIC or opcode != operation.sent or opaque != self.upstream_opaque:
             raise OutOfStep("a reply to another request")
+        if status == operations.AUTHENTICATION_ERROR and status not in operation.errors:
+            raise LoginWanted
         if data_type or not self._fits(status, key_length, extras, body_length - key_length - extras):
             raise OutOfStep("a reply that the operation cannot have")
         body = position + HEADER_LENGTH
@@ -117,7 +120,7 @@ class BinaryRequest(Request):
             return extras == operation.reply_extras and key_length == named and value in operation.reply_values
         if status not in operation.errors or extras:
             return False
-        if operation.reply_key:
+        if operation.reply_key and status != operations.NO_ACCESS:
             # A miss of GETK and GATK names the key, and has no text.
             return key_length == len(self.key) and value == 0
         return key_length == 0 and 0 <= value <= _LONGEST_ERROR
@@ -154,8 +157,10 @@ class BinaryStatistics(Request):
                 or extras
                 or data_type
                 or not key_length <= body_length <= _LONGEST_STATISTIC
-                or status not in (operations.SUCCESS, operations.KEY_NOT_FOUND)
+                or status not in _STATISTICS_STATUSES
             ):
+                if status == operations.AUTHENTICATION_ERROR:
+                    raise LoginWanted
                 raise OutOfStep("a reply that STAT cannot have")
             end = position + HEADER_LENGTH + body_length
             if end > len(buffer):

@@ -12,7 +12,7 @@ from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Sink, ValueRequest, expect_more
-from mcproxy.wire.retrieval import END, SERVER_ERROR, VALUE, Get
+from mcproxy.wire.retrieval import END, FAILURE, VALUE, Get
 
 _HEADER: Final = VALUE.match
 _VERB: Final = b"get"
@@ -111,7 +111,7 @@ class Gathered(ValueRequest):
             self._release()
             self._answer_all(END)
             return position + len(END)
-        match = SERVER_ERROR.match(buffer, position)
+        match = FAILURE.match(buffer, position)
         if match is None:
             expect_more(buffer, position)
             return position

@@ -12,7 +12,7 @@ from mcproxy.wire.meta_rules import VERBS, Flags
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, ValueRequest, expect_more
 
 _LENGTH: Final = re.compile(grammar.decimal_at_most(grammar.LARGEST_LENGTH)).fullmatch
-_SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR).fullmatch
+_FAILURE: Final = re.compile(grammar.FAILURE).fullmatch
 _NON_NUMERIC: Final = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
 _NUMBER: Final = re.compile(rb"-?[0-9]{1,20}").fullmatch
 _DETAILS: Final = re.compile(rb"(?: [a-z_]{1,16}=[a-z0-9-]{1,20}){1,16}\r\n").fullmatch
@@ -63,7 +63,7 @@ class MetaRequest(ValueRequest):
             self._compare(words, 2 if status == b"VA" else 1, verb.hit_echoes)
         elif status in verb.others:
             self._compare(words, 1, verb.other_echoes)
-        elif _SERVER_ERROR(line) is None and (line != _NON_NUMERIC or verb is not VERBS[b"ma"]):
+        elif _FAILURE(line) is None and (line != _NON_NUMERIC or verb is not VERBS[b"ma"]):
             raise OutOfStep("a reply that the command cannot have")
         return self._deliver(buffer, position, newline + 1, end, status)
 
@@ -163,7 +163,7 @@ class MetaDebug(Request):
                 raise OutOfStep("a reply about another key")
             if self.own_name is not None:
                 line = b"ME " + self.own_name + space + details
-        elif line != b"EN\r\n" and _SERVER_ERROR(line) is None:
+        elif line != b"EN\r\n" and _FAILURE(line) is None:
             raise OutOfStep("a reply that the command cannot have")
         self.sink.deliver(line)
         self.done = True

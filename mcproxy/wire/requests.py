@@ -17,13 +17,21 @@ STREAM_FROM: Final = 16 * 1024
 LONGEST_REPLY_LINE: Final = 2048
 
 
-def one_of(*lines: bytes) -> "re.Pattern[bytes]":
-    """A pattern of replies of one line: any of these, or SERVER_ERROR."""
-    return re.compile(b"(?:" + b"|".join(lines) + b")\r\n|" + grammar.SERVER_ERROR)
+def one_of(*lines: bytes, deniable: bool = True) -> "re.Pattern[bytes]":
+    """A pattern of replies of one line: any of these, or SERVER_ERROR, or that access is denied."""
+    failure = grammar.FAILURE if deniable else grammar.SERVER_ERROR
+    return re.compile(b"(?:" + b"|".join(lines) + b")\r\n|" + failure)
 
 
 class OutOfStep(Exception):
     """Upstream sent what the oldest request in flight cannot have as its reply. The link must be dropped."""
+
+
+class LoginWanted(OutOfStep):
+    """Upstream does not take this link for logged in, or not any more: only another link can be."""
+
+    def __init__(self) -> None:
+        super().__init__("upstream asks for a login")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

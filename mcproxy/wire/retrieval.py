@@ -18,7 +18,7 @@ VALUE: Final = re.compile(rb"VALUE( %s) %s (%s)\r\n" % (grammar.KEY, grammar.FLA
 VALUE_WITH_CAS: Final = re.compile(
     rb"VALUE( %s) %s (%s) %s\r\n" % (grammar.KEY, grammar.FLAGS, _LENGTH, grammar.CAS_UNIQUE)
 )
-SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR)
+FAILURE: Final = re.compile(grammar.FAILURE)
 Matcher = Callable[..., "re.Match[bytes] | None"]
 END: Final = b"END\r\n"
 LAST: Final = b"\r\nEND\r\n"
@@ -93,7 +93,7 @@ class Retrieval(ValueRequest):
                 elif buffer.startswith(END, position):
                     position += len(END)
                 else:
-                    match = SERVER_ERROR.match(buffer, position)
+                    match = FAILURE.match(buffer, position)
                     if match is None:
                         expect_more(buffer, position)
                         break
@@ -137,7 +137,7 @@ class Retrieval(ValueRequest):
             self.sink.deliver(buffer[start:end])
 
     def _deliver_error(self, buffer: bytes, start: int, end: int) -> None:
-        """Deliver what ends in a SERVER_ERROR line, the answer to a line of the run."""
+        """Deliver what ends in an error line, the answer to a line of the run."""
         self.sink.deliver(buffer[start:end])
 
     def _pass_over_misses(self, name: bytes) -> int:

@@ -1,0 +1,95 @@
+"""What requests of text clients to a binary upstream have in common: reading a packet, and holding it to the request.
+
+A reply must carry the opcode and the opaque that were sent, a status and a shape that the operation can have, and where
+it names a key, that key (R3). Any operation can be answered by a guard that denies it, or that has lost its upstream.
+"""
+
+import re
+from typing import Final
+
+from mcproxy.wire import binary_operations as operations
+from mcproxy.wire import grammar
+from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC, RESPONSE_MAGIC
+from mcproxy.wire.error_lines import DENIED
+from mcproxy.wire.requests import LoginWanted, OutOfStep, Request, Sink
+
+OPAQUES: Final = 1 << 32
+# For a cas unique of 0: in text it is never that of an item, in binary it means that nothing is compared.
+NO_ITEMS_CAS: Final = 0xFFFFFFFFFFFFFFFF
+# What memcached makes of a negative time: more than 30 days, so a date, and one of January 1970.
+EXPIRED: Final = 2592001
+_LONGEST_ERROR: Final = 1024
+_SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR).fullmatch
+
+
+class PacketRequest(Request):
+    """Reads replies to `opcode`, which went up under `opaque`.
+
+    `compare` finds the reply's `status`, its cas `unique` and its value, `length` bytes from `start`.
+    """
+
+    __slots__ = ("length", "opaque", "opcode", "start", "status", "unique")
+    releases: bool = True
+
+    def __init__(self, sink: Sink, upstream: bytes, cost: int, count: str, opcode: int) -> None:
+        super().__init__(sink, upstream, cost, count)
+        self.opcode = opcode
+        self.opaque = self.status = self.unique = self.start = self.length = 0
+
+    def compare(self, buffer: bytes, position: int, key: bytes, extras: int) -> bool:
+        """Whether the packet at `position` has come up to its value; it is held against what was asked.
+
+        `key` is what a hit and a miss name, b"" if they name none; a success has `extras` bytes of extras. Raises
+        OutOfStep if it is no reply to this request, whatever its status means.
+        """
+        if len(buffer) - position < HEADER_LENGTH:
+            return False
+        magic, opcode, key_length, extras_length, data_type, status, body, opaque, unique = HEADER.unpack_from(
+            buffer, position
+        )
+        if magic != RESPONSE_MAGIC or opcode != self.opcode or opaque != self.opaque or data_type:
+            raise OutOfStep("a reply to another request")
+        length = body - key_length - extras_length
+        if status == operations.SUCCESS:
+            fits = extras_length == extras and key_length == len(key) and 0 <= length <= grammar.LARGEST_LENGTH
+        elif status == operations.KEY_NOT_FOUND and key:
+            fits = extras_length == 0 and key_length == len(key) and length == 0
+        else:
+            fits = extras_length == 0 and key_length == 0 and 0 <= length <= _LONGEST_ERROR
+        if not fits:
+            raise OutOfStep("a reply that the operation cannot have")
+        start = position + HEADER_LENGTH + extras_length + key_length
+        if start > len(buffer):
+            return False
+        if key_length and not buffer.startswith(key, start - key_length):
+            raise OutOfStep("a reply about another key")
+        self.status = status
+        self.unique = unique
+        self.start = start
+        self.length = length
+        return True
+
+
+def packet(opcode: int, key: bytes, extras: bytes, value: bytes | memoryview, opaque: int, unique: int) -> bytes:
+    """A canonical request packet. The value is copied once."""
+    length = len(key) + len(extras) + len(value)
+    return b"".join(
+        (HEADER.pack(REQUEST_MAGIC, opcode, len(key), len(extras), 0, 0, length, opaque, unique), extras, key, value)
+    )
+
+
+def expiry(token: bytes) -> int:
+    """A time of text as the unsigned one of binary. Its 0xffffffff is the year 2106, not the past."""
+    return EXPIRED if token.startswith(b"-") else int(token)
+
+
+def error_line(status: int, words: bytes) -> bytes:
+    """What text says of a status that any operation can have. Raises OutOfStep for all others."""
+    if status == operations.NO_ACCESS:
+        return DENIED
+    if status == operations.AUTHENTICATION_ERROR:
+        raise LoginWanted
+    line = b"SERVER_ERROR " + words + b"\r\n"
+    if status != operations.TEMPORARY_FAILURE or _SERVER_ERROR(line) is None:
+        raise OutOfStep("a reply that the operation cannot have")
+    return line
