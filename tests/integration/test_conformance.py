@@ -38,7 +38,10 @@ IN_STEP = {
         packets.HEADER.pack(0x81, packets.NOOP, 0, 0, 0, 0, 0, packets.IN_STEP, 0),
     ),
 }
-GREETING = {False: b"version\r\n", True: packets.packet(packets.VERSION)}
+GREETING = {
+    False: [b"version\r\n"],
+    True: [packets.packet(packets.VERSION, opaque=packets.VERSION), packets.packet(packets.NOOP, opaque=packets.NOOP)],
+}
 """What the program asks on every link that it opens."""
 
 
@@ -174,8 +177,8 @@ def going_up(case: Case) -> list[bytes]:
 def sent_up(tap: Tap, case: Case, links: int) -> list[bytes]:
     """The frames that memcached got, without the greeting on each of the `links` opened meanwhile."""
     frames = [frame.raw for frame in tap.recording.frames()]
-    for _ in range(links):
-        frames.remove(GREETING[case.binary])
+    for greeting in GREETING[case.binary] * links:
+        frames.remove(greeting)
     return in_order(frames, case)
 
 

@@ -230,10 +230,18 @@ def test_a_memcached_that_hangs_is_waited_for_no_longer_than_twemproxy_does(
     with proxy.logged_in("sammy") as client:
         servers[0].process.send_signal(signal.SIGSTOP)
         try:
+            eventually("it stands still", lambda: stands_still(servers[0]))
             play(client, b"get %s\r\nget %s\r\n" % (slow, quick), [SERVER_ERROR, value(quick) + b"END\r\n"])
         finally:
             servers[0].process.send_signal(signal.SIGCONT)
         eventually("it is served again", lambda: stored(client, slow))
+
+
+def stands_still(server: Memcached) -> bool:
+    """Every thread of it: one may still answer when the signal has been sent."""
+    assert server.process is not None
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
