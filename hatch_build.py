@@ -16,7 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 COMPILED = ("mcproxy/wire", "mcproxy/relay")
 # Is only waited in: trio's own tasks.
-NOT_COMPILED = {"__init__.py", "pool.py"}
+NOT_COMPILED = {"__init__.py", "news.py", "opening.py", "pool.py"}
 _SETUP = """
 from setuptools import setup
 from mypyc.build import mypycify

@@ -19,7 +19,7 @@ from mcproxy.policy import certificates
 from mcproxy.policy.certificates import CertificateName
 
 PROTOCOLS = ("text", "binary")
-ENGINES = ("memcached", "twemproxy")
+ENGINES = ("memcached", "mcproxy", "twemproxy")
 METHODS = ("sasl", "token", "certificate", "address", "peer", "none")
 CLASSES = ("read", "touch", "write", "counter", "delete", "flush", "stats", "inspect", "admin")
 KEYLESS_CLASSES = frozenset({"flush", "stats", "inspect", "admin"})

@@ -9,8 +9,9 @@ from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import Refusal
 
 if TYPE_CHECKING:
-    from mcproxy.relay.link import Link, SharedLinks
+    from mcproxy.relay.link import Link
     from mcproxy.relay.session import Session
+    from mcproxy.relay.shared_links import SharedLinks
 
 
 class Links(Protocol):
@@ -47,6 +48,9 @@ class UpstreamObserver(Protocol):
 
     def no_place(self, protocol: str, most: int) -> None:
         """A session waited in vain for a link of its own: `most` are in use."""
+
+    def denied(self, protocol: str) -> None:
+        """Upstream has grants of its own: from now on gets of several clients don't go up in one line. Told once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,43 +8,33 @@ opened with the new material, and only then retired, so no request is lost. If t
 serves on, unless what it trusted is not to be trusted any more.
 """
 
-import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
+from mcproxy.relay.binary_link import BinaryLink
 from mcproxy.relay.interfaces import UpstreamObserver
-from mcproxy.relay.link import BinaryLink, Link, SharedLinks
+from mcproxy.relay.link import Link
 from mcproxy.relay.login_waits import LoginWaits
+from mcproxy.relay.news import News
 from mcproxy.relay.obstacle import UNAVAILABLE, NotOpened, Obstacle
+from mcproxy.relay.opening import Opened, Opening
 from mcproxy.relay.poller import Relay
-from mcproxy.relay.secured import Connection, socket_of
-from mcproxy.wire.requests import LoginWanted
+from mcproxy.relay.retry import Retry
+from mcproxy.relay.secured import Connection
+from mcproxy.relay.shared_links import SharedLinks
+from mcproxy.wire.gathered import Gathering
 
-FIRST_WAIT: Final = 0.05
-LONGEST_WAIT: Final = 2.0
 PRIVATE_LINKS: Final = 64
 """Links of their own that sessions may have open at a time."""
-ASKED_TO_LOG_IN: Final = str(LoginWanted())
-
-
-class Opened:
-    """A link, the number of the material that it was opened with, and when. `reason` is there once it is `lost`."""
-
-    def __init__(self, number: int) -> None:
-        self.link: Link
-        self.number = number
-        self.since = trio.current_time()
-        self.lost = trio.Event()
-        self.reason = ""
 
 
 class Pool:
     """`size` shared links of one protocol, "text" or "binary"; `first_link` is set once there has been one.
 
     `open_connection` raises NotOpened; `timeout` of requests in seconds. `gathers` is asked for each link, of which it
-    says whether gets of several clients may go up in one line.
+    says whether gets of several clients may go up in one line; once one is denied, none does any more.
     """
 
     def __init__(
@@ -64,23 +54,22 @@ class Pool:
         self.obstacle: Obstacle | None = None
         """What stood in the way of the last link that was tried, None if nothing did."""
         self._relay = relay
-        self._open_connection = open_connection
         self._size = size
         self._timeout = timeout
         self._observer = observer
         self._gathers = gathers
+        self._gathering = Gathering(lambda: observer.denied(protocol))
+        self._opening = Opening(open_connection)
         self._places = trio.Semaphore(PRIVATE_LINKS)
         self._nursery: trio.Nursery | None = None
         # One shared link at a time, so that a wrong password is not sent by all of them at once.
         self._one = trio.Lock()
         self._shared_links: set[Opened] = set()
         self._private_links: set[Opened] = set()
-        # Which material links are opened with now, and the oldest with which they may serve.
-        self._number = 0
+        # The oldest material with which links may serve.
         self._oldest_trusted = 0
-        # Set, and replaced, when whoever waits for the next try is not to wait any longer.
-        self._news = trio.Event()
-        self._openings: set[trio.CancelScope] = set()
+        # Of a reason not to wait any longer for the next try.
+        self._news = News()
         self._logins = LoginWaits()
 
     @property
@@ -91,14 +80,13 @@ class Pool:
     def hurry(self) -> None:
         """Wait no longer for the next try."""
         self._logins.reset()
-        self._news.set()
-        self._news = trio.Event()
+        self._news.tell()
 
     def renew(self, *, trusted: bool) -> None:
         """From now on links are opened with other material. `trusted`: those of before may serve until one is open."""
-        self._number += 1
+        self._opening.renew()
         if not trusted:
-            self._oldest_trusted = self._number
+            self._oldest_trusted = self._opening.number
             self._relay.refresh()
             for opened in list(self._private_links):
                 waiting = opened.link.waiting
@@ -107,8 +95,6 @@ class Pool:
                 else:
                     opened.link.retire()
             self._relay.settle()
-        for scope in self._openings:
-            scope.cancel()
         self.hurry()
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
@@ -135,77 +121,45 @@ class Pool:
 
     async def _keep_open(self) -> None:
         """One link, which another follows when it is lost or there is new material."""
-        wait = 0.0
+        retry = Retry(self._logins)
         current: Opened | None = None
-        # The link before was lost because upstream had forgotten the login.
-        asked = False
         while True:
             try:
                 opened = await self._open_shared()
             except NotOpened as problem:
-                wait = min(max(FIRST_WAIT, wait * 2), LONGEST_WAIT)
-                self._failed(problem, wait)
+                self._failed(problem, retry.failed())
                 # A refused login is waited for where the next one begins.
-                if not problem.obstacle.refused and await self._pause(wait):
-                    wait = 0.0
+                if not problem.obstacle.refused:
+                    await self._pause(retry)
                 continue
             self._put_in_service(opened, current)
             current = opened
             if not await self._until_lost_or_outdated(current):
                 continue
-            if trio.current_time() - current.since > LONGEST_WAIT:
-                # One that was in service for a while is opened again at once.
-                wait = 0.0
-                asked = False
-                self._logins.reset()
-            elif current.reason != ASKED_TO_LOG_IN:
-                wait = max(FIRST_WAIT, wait)
-            elif asked:
-                self._logins.refused(trio.current_time())
-            asked = current.reason == ASKED_TO_LOG_IN
-            if asked:
-                wait = 0.0
-            if await self._pause(wait):
-                wait = 0.0
+            now = trio.current_time()
+            retry.lost(current.reason, now - current.since, now)
+            await self._pause(retry)
+
+    async def _pause(self, retry: Retry) -> None:
+        if await self._news.pause(retry.wait):
+            retry.wait = 0.0
 
     async def _until_lost_or_outdated(self, opened: Opened) -> bool:
         """Returns whether it is lost."""
-        while opened.number == self._number and not opened.lost.is_set():
-            news = self._news
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_after, opened.lost, nursery.cancel_scope)
-                nursery.start_soon(_cancel_after, news, nursery.cancel_scope)
+        while opened.number == self._opening.number and not opened.lost.is_set():
+            await self._news.or_event(opened.lost)
         return opened.lost.is_set()
-
-    async def _pause(self, seconds: float) -> bool:
-        """Returns whether there is no reason to wait any more."""
-        news = self._news
-        # Not all at the same moment, when many wait for the same upstream.
-        with trio.move_on_after(seconds * random.uniform(0.75, 1.0)) as scope:  # noqa: S311
-            await news.wait()
-        return not scope.cancelled_caught
 
     async def _open_shared(self) -> Opened:
         """Raises NotOpened."""
         async with self._one:
             while (left := self._logins.left(trio.current_time())) > 0:
-                await self._pause(left)
+                await self._news.pause(left)
             return await self._open(self._shared_links)
 
     async def _open(self, among: set[Opened]) -> Opened:
         """Raises NotOpened."""
-        while True:
-            number = self._number
-            with trio.CancelScope() as scope:
-                self._openings.add(scope)
-                try:
-                    connection = await self._open_connection()
-                finally:
-                    self._openings.discard(scope)
-                if number == self._number:
-                    break
-                socket_of(connection).close()
-            # A reload came in between: what is opened now is opened with the new material.
+        connection, number = await self._opening.open()
         opened = Opened(number)
 
         def on_lost(reason: str) -> None:
@@ -220,8 +174,9 @@ class Pool:
             self._relay.give_way()
 
         kind = Link if self.protocol == "text" else BinaryLink
+        gathering = self._gathering if self._gathers() else None
         among.add(opened)
-        opened.link = kind(self._relay, connection, self._timeout, on_lost, self._gathers())
+        opened.link = kind(self._relay, connection, self._timeout, on_lost, gathering)
         return opened
 
     def _put_in_service(self, opened: Opened, before: Opened | None) -> None:
@@ -260,10 +215,9 @@ class Pool:
         self._observer.link_failed(self.protocol, problem, wait)
 
     def _tell_outdated(self) -> None:
-        outdated = [
-            opened for opened in self._shared_links if opened.link in self.links and opened.number < self._number
-        ]
-        self._observer.links_outdated(self.protocol, len(outdated))
+        number = self._opening.number
+        outdated = sum(opened.number < number and opened.link in self.links for opened in self._shared_links)
+        self._observer.links_outdated(self.protocol, outdated)
 
     async def _open_private(self, ready: Callable[[Link | None], None]) -> None:
         with trio.move_on_after(self._timeout) as waiting:
@@ -289,8 +243,3 @@ class Pool:
             await opened.lost.wait()
         finally:
             self._places.release()
-
-
-async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

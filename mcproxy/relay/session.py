@@ -10,7 +10,8 @@ from typing import Final
 
 from mcproxy.relay.downstream import Downstream
 from mcproxy.relay.interfaces import Links, Observer, SessionLimits
-from mcproxy.relay.link import UNSENT_LIMIT, Link
+from mcproxy.relay.link import Link
+from mcproxy.relay.link_output import UNSENT_LIMIT
 from mcproxy.relay.poller import READ, STOPPED, Relay
 from mcproxy.relay.secured import Connection
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal

@@ -55,7 +55,7 @@ class UpstreamState:
     @property
     def may_hold_grants(self) -> bool:
         """Whether upstream may know who we are, and what we may do there."""
-        return self.context is not None or self.login is not None
+        return self.settings.engine == "mcproxy" or self.context is not None or self.login is not None
 
 
 @dataclass(frozen=True)

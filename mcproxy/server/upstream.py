@@ -4,7 +4,7 @@ from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import Metrics, UpstreamFailure
 from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.poller import STOPPED
-from mcproxy.relay.pool import ASKED_TO_LOG_IN
+from mcproxy.relay.retry import ASKED_TO_LOG_IN
 
 log = get_logger()
 
@@ -62,6 +62,11 @@ class UpstreamLog:
         """A session waited in vain for a link of its own: `most` are in use."""
         self._metrics.upstream_failed(self._name, UpstreamFailure.CONNECT)
         log.warning("own_links_in_use", upstream=self._name, protocol=protocol, reason="all are in use", links=most)
+
+    def denied(self, protocol: str) -> None:
+        """Upstream has grants of its own, and its settings don't say so."""
+        reason = "it denied a get, which memcached never does: write engine: mcproxy; gets go up one by one from now on"
+        log.warning("upstream_has_grants", upstream=self._name, address=self._address, protocol=protocol, reason=reason)
 
 
 def _failure(reason: str) -> UpstreamFailure:

@@ -31,7 +31,7 @@ _LRU: Final = one_of(b"OK", rb"ERROR" + _MESSAGE)
 _SLABS: Final = one_of(
     rb"OK|ERROR|CLIENT_ERROR slab reassignment disabled", rb"(?:BUSY|BADCLASS|NOSPARE|NOTFULL|UNSAFE|SAME)" + _MESSAGE
 )
-_CRAWLER: Final = one_of(b"OK", rb"(?:ERROR|CLIENT_ERROR|BUSY|BADCLASS|NOTSTARTED)" + _MESSAGE)
+_CRAWLER: Final = one_of(b"OK", b"(?:ERROR|BUSY|BADCLASS|NOTSTARTED|" + grammar.CLIENT_ERROR + b")" + _MESSAGE)
 _MEMORY_LIMIT: Final = one_of(rb"OK|MEMLIMIT_[A-Z_]{1,32}" + _MESSAGE)
 _NEVER: Final = re.compile(rb"(?!)")
 

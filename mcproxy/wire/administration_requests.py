@@ -12,7 +12,7 @@ from mcproxy.wire.requests import LineRequest, Request, Sink, expect_more, one_o
 
 _TEXT: Final = rb" [\x20-\x7e]{0,256}\r\n|"
 # What memcached says of refresh_certs is OK or a sentence, TLS's own among them.
-_SENTENCE: Final = one_of(rb"[\x20-\x7e]{1,1024}")
+_SENTENCE: Final = one_of(rb"(?!" + grammar.LOGIN_WANTED + rb")[\x20-\x7e]{1,1024}")
 
 
 class LinesRequest(Request):
@@ -22,7 +22,7 @@ class LinesRequest(Request):
     private: bool = True
     lines: ClassVar["re.Pattern[bytes]"] = re.compile(rb"(?:STAT|ITEM|PREFIX) [^\r\n]{0,2000}\r\n")
     last: ClassVar["re.Pattern[bytes]"] = re.compile(
-        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|CLIENT_ERROR" + _TEXT + grammar.FAILURE
+        rb"END\r\n|RESET\r\n|OK\r\n|ERROR\r\n|" + grammar.CLIENT_ERROR + _TEXT + grammar.FAILURE
     )
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
@@ -60,7 +60,9 @@ class Metadump(LinesRequest):
     __slots__ = ("begun",)
     # Many at once: there may be millions.
     lines: ClassVar = re.compile(rb"(?:key=[\x21-\x7e]{1,800} [\x20-\x7e]{0,400}\n)+")
-    last: ClassVar = re.compile(rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|CLIENT_ERROR)" + _TEXT + grammar.FAILURE)
+    last: ClassVar = re.compile(
+        rb"END\r\n|(?:BUSY|BADCLASS|NOTSTARTED|" + grammar.CLIENT_ERROR + b")" + _TEXT + grammar.FAILURE
+    )
     first: ClassVar = re.compile(rb"OK\r\n|(ERROR(?: [\x20-\x7e]{0,256})?\r\n)")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
@@ -86,7 +88,7 @@ class Watch(Request):
 
     __slots__ = ("begun",)
     private: bool = True
-    error: ClassVar = one_of(rb"(?:ERROR|CLIENT_ERROR|WATCHER_[A-Z_]{1,32})(?: [\x20-\x7e]{0,256})?")
+    error: ClassVar = one_of(rb"(?:ERROR|WATCHER_[A-Z_]{1,32}|" + grammar.CLIENT_ERROR + rb")(?: [\x20-\x7e]{0,256})?")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, 1, count)
@@ -127,7 +129,7 @@ class Shutdown(LineRequest):
     __slots__ = ()
     private: bool = True
     # 1.6.18 says "ERROR: shutdown not enabled", newer ones "SERVER_ERROR: ...".
-    refused: ClassVar = re.compile(rb"(?:ERROR|SERVER_ERROR|CLIENT_ERROR):? [\x20-\x7e]{0,256}\r\n")
+    refused: ClassVar = re.compile(b"(?:ERROR|SERVER_ERROR|" + grammar.CLIENT_ERROR + rb"):? [\x20-\x7e]{0,256}\r\n")
 
     def __init__(self, sink: Sink, upstream: bytes, count: str) -> None:
         super().__init__(sink, upstream, count, self.refused, silent=False)

@@ -6,25 +6,46 @@ own: a VALUE must name a key that is owed, in the order asked, and goes to whoev
 passed over were misses. A value is given out once what follows it is right; a miss, and what stands behind it, once END
 has come, or a value behind it that is too large to wait: until then it could as well be that the two sides have got out
 of step. No key stands twice in a line: of one VALUE for two who asked, nobody could tell whose it is.
+
+An upstream with grants of its own denies a line as a whole, and nobody can tell for whose key. memcached grants all.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from mcproxy.wire import grammar
+from mcproxy.wire.error_lines import DENIED
 from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Sink, ValueRequest, expect_more
 from mcproxy.wire.retrieval import END, FAILURE, VALUE, Get
 
 _HEADER: Final = VALUE.match
 _VERB: Final = b"get"
+# Nobody is told of a denial that may be another's.
+_DENIED_TOGETHER: Final = b"SERVER_ERROR upstream has grants of its own; ask again\r\n"
+
+
+class Gathering:
+    """Whether gets go up together on the links to one upstream: until it has denied one, which `on_denial` is told."""
+
+    def __init__(self, on_denial: Callable[[], None]) -> None:
+        self.goes_on = True
+        self._on_denial = on_denial
+
+    def denied(self) -> None:
+        """Upstream has grants of its own."""
+        if self.goes_on:
+            self.goes_on = False
+            self._on_denial()
 
 
 class Gathered(ValueRequest):
     """One line for many requests. It delivers to each of them, and tells each that it is finished."""
 
-    __slots__ = ("_answered", "_held_back", "_keys", "_known", "_length", "_missed", "_sinks")
+    __slots__ = ("_answered", "_gathering", "_held_back", "_keys", "_known", "_length", "_missed", "_sinks")
 
-    def __init__(self, sink: Sink, count: str) -> None:
+    def __init__(self, sink: Sink, count: str, gathering: Gathering) -> None:
         super().__init__(sink, b"", 0, count)
+        self._gathering = gathering
         # As they stand in a line: each behind its space.
         self._keys: list[bytes] = []
         self._known: set[bytes] = set()
@@ -117,7 +138,12 @@ class Gathered(ValueRequest):
             return position
         if not self._missed:
             self._release()
-        self._answer_all(match.group())
+        failure = match.group()
+        if failure == DENIED:
+            self._gathering.denied()
+            if len(self._keys) > 1:
+                failure = _DENIED_TOGETHER
+        self._answer_all(failure)
         return match.end()
 
     def pass_on(self, buffer: bytes, start: int, end: int) -> None:

@@ -96,6 +96,12 @@ def plain_exptime(token: bytes) -> bytes:
 # What memcached prints, bounded so that a missing line end is found out. One text is no reply to anything: memcached
 # throws away the replies of earlier pipelined commands with it (and newer versions append stray bytes).
 SERVER_ERROR: Final = rb"SERVER_ERROR (?!out of memory writing get response)[\x20-\x7e]{0,256}\r\n"
+# Says that the link is not logged in, whatever was asked: it is no request's reply, also where text is free. Before the
+# login memcached -Y takes every `set` for one.
+LOGIN_WANTED: Final[bytes] = (
+    rb"CLIENT_ERROR (?:unauthenticated|authentication failure|bad authentication token format)\r\n"
+)
+CLIENT_ERROR: Final = b"(?!" + LOGIN_WANTED + b")CLIENT_ERROR"
 # What every command can have as its reply. memcached denies nothing; an upstream that is an mcproxy has grants of its
 # own, and answers the whole command by this one line.
 FAILURE: Final = SERVER_ERROR + rb"|CLIENT_ERROR access denied\r\n"

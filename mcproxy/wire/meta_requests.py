@@ -9,7 +9,7 @@ from typing import Final
 
 from mcproxy.wire import grammar
 from mcproxy.wire.meta_rules import VERBS, Flags
-from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, ValueRequest, expect_more
+from mcproxy.wire.requests import STREAM_FROM, OutOfStep, Request, Sink, ValueRequest, expect_more, impossible
 
 _LENGTH: Final = re.compile(grammar.decimal_at_most(grammar.LARGEST_LENGTH)).fullmatch
 _FAILURE: Final = re.compile(grammar.FAILURE).fullmatch
@@ -64,7 +64,7 @@ class MetaRequest(ValueRequest):
         elif status in verb.others:
             self._compare(words, 1, verb.other_echoes)
         elif _FAILURE(line) is None and (line != _NON_NUMERIC or verb is not VERBS[b"ma"]):
-            raise OutOfStep("a reply that the command cannot have")
+            raise impossible(buffer, position)
         return self._deliver(buffer, position, newline + 1, end, status)
 
     def fail(self, reason: bytes) -> None:
@@ -164,7 +164,7 @@ class MetaDebug(Request):
             if self.own_name is not None:
                 line = b"ME " + self.own_name + space + details
         elif line != b"EN\r\n" and _FAILURE(line) is None:
-            raise OutOfStep("a reply that the command cannot have")
+            raise impossible(buffer, position)
         self.sink.deliver(line)
         self.done = True
         return newline + 1

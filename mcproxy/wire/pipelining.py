@@ -86,8 +86,11 @@ class OneTextCommand(OneAtATime):
     def _alone(self, data: bytes, position: int) -> bytes:
         # Without what follows: a run of gets would be taken as one.
         end = data.find(b"\n", position) + 1
+        if not end:
+            # Compiled by mypyc, a slice must not end before it begins.
+            return data
         verb = data[position:end].lstrip(b" ").split(b" ", 1)[0]
-        return data[:end] if end and verb not in _WITH_BLOCK else data
+        return data if verb in _WITH_BLOCK else data[:end]
 
     def _is_silent(self, data: bytes, position: int) -> bool:
         line, end, _ = data[position:].partition(b"\n")

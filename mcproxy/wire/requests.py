@@ -15,6 +15,7 @@ from mcproxy.wire import grammar
 # A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
 STREAM_FROM: Final = 16 * 1024
 LONGEST_REPLY_LINE: Final = 2048
+_LOGIN_WANTED: Final = re.compile(grammar.LOGIN_WANTED).match
 
 
 def one_of(*lines: bytes, deniable: bool = True) -> "re.Pattern[bytes]":
@@ -212,4 +213,11 @@ class LineRequest(Request):
 def expect_more(buffer: bytes, position: int) -> None:
     """Raise OutOfStep unless the line at `position` is merely incomplete."""
     if buffer.find(b"\n", position) >= 0 or len(buffer) - position > LONGEST_REPLY_LINE:
-        raise OutOfStep("a reply that the command cannot have")
+        raise impossible(buffer, position)
+
+
+def impossible(buffer: bytes, position: int) -> OutOfStep:
+    """What is wrong with the line at `position`, which no request has as its reply: upstream may want a login first."""
+    if _LOGIN_WANTED(buffer, position) is not None:
+        return LoginWanted()
+    return OutOfStep("a reply that the command cannot have")

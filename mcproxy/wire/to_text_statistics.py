@@ -13,7 +13,9 @@ from mcproxy.wire.to_text_packets import SERVER_ERROR, TEXTS
 
 _LINE: Final = re.compile(rb"STAT ([^ \r\n]{1,250})(?: ([^\r\n]{0,2000}))?\r\n").match
 _PREFIX: Final = re.compile(rb"PREFIX [^\r\n]{0,2000}\r\n").match
-_ERROR: Final = re.compile(rb"ERROR\r\n|CLIENT_ERROR [\x20-\x7e]{0,256}\r\n|" + grammar.SERVER_ERROR).match
+_ERROR: Final = re.compile(
+    rb"ERROR\r\n|" + grammar.CLIENT_ERROR + rb" [\x20-\x7e]{0,256}\r\n|" + grammar.SERVER_ERROR
+).match
 _CLIENT_ERROR: Final = b"CLIENT_ERROR "
 _DUMP: Final = b"detail dump"
 _LONGEST_DUMP: Final = 1024 * 1024

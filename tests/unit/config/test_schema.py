@@ -130,7 +130,11 @@ TOO_LONG = "k" * 251
         (f"{LOCAL}.mechanisms", ["SCRAM-SHA256"], '"SCRAM-SHA256" is not known; did you mean "SCRAM-SHA-256"?'),
         (f"{LOCAL}.mechanisms", ["LOGIN"], '"LOGIN" is not known'),
         ("upstream.protocol", "txt", 'upstream.protocol: "txt" is not known; did you mean "text"?'),
-        ("upstream.engine", "mcrouter", 'upstream.engine: "mcrouter" is not known; known are: memcached, twemproxy'),
+        (
+            "upstream.engine",
+            "mcrouter",
+            'upstream.engine: "mcrouter" is not known; known are: mcproxy, memcached, twemproxy',
+        ),
         ("upstream.tls", {}, "upstream.tls.ca: is required, such as /etc/mcproxy/upstream/ca.crt"),
         ("upstream.tls", {"ca": "x", "server_name": "a b"}, 'server_name: "a b" is neither a host name nor an IP'),
         ("upstream.tls", {"ca": "x", "server_name": 5}, "server_name: must be the name that the certificate is for"),

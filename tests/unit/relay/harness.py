@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator
 
 from mcproxy.policy.grants import CLASSES, Role, Ruleset
 from mcproxy.policy.keys import KeySet
+from mcproxy.relay.binary_link import BinaryLink
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.link import BinaryLink, Link, SharedLinks
+from mcproxy.relay.link import Link
 from mcproxy.relay.obstacle import UNAVAILABLE
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.relay.session import Session
+from mcproxy.relay.shared_links import SharedLinks
 from mcproxy.wire.binary import BinaryParser, BinaryRules
+from mcproxy.wire.gathered import Gathering
 from mcproxy.wire.outcome import Refusal, WireLimits
 from mcproxy.wire.pipelining import one_at_a_time
 from mcproxy.wire.text import TextParser
@@ -174,6 +177,9 @@ class Play:
         self.relay = Relay(total_buffer, self.errors.append)
         self.total_buffer = total_buffer
         self.links = FakeLinks()
+        # Of all links.
+        self.denials = 0
+        self.gathering = Gathering(self._denied)
         self.witness = Witness()
         self.clients: list[Client] = []
         self.upstreams: list[Upstream] = []
@@ -201,7 +207,8 @@ class Play:
                 self.links.links.remove(upstream.link)
 
         kind = BinaryLink if binary else Link
-        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, on_lost, gathers)
+        gathering = self.gathering if gathers else None
+        upstream.link = kind(self.relay, upstream.proxy_side, TIMEOUT, on_lost, gathering)
         upstream.link.single_use = private
         if not private:
             self.links.links.append(upstream.link)
@@ -244,6 +251,9 @@ class Play:
         return client
 
     # What happens.
+
+    def _denied(self) -> None:
+        self.denials += 1
 
     def quiet(self) -> bool:
         """Nothing is left to do until somebody outside acts."""

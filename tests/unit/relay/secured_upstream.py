@@ -5,7 +5,8 @@ import socket
 import ssl
 
 from mcproxy.config.schema import ListenerTls
-from mcproxy.relay.link import BinaryLink, Link
+from mcproxy.relay.binary_link import BinaryLink
+from mcproxy.relay.link import Link
 from mcproxy.relay.secured import Secured
 from mcproxy.server.tls import server_context
 from tests.support.certificates import Certificates
@@ -122,7 +123,7 @@ def secured_upstream(
             play.links.links.remove(upstream.link)
 
     kind = BinaryLink if binary else Link
-    upstream.link = kind(play.relay, secured, TIMEOUT, on_lost, gathers)
+    upstream.link = kind(play.relay, secured, TIMEOUT, on_lost, play.gathering if gathers else None)
     upstream.link.single_use = private
     if not private:
         play.links.links.append(upstream.link)

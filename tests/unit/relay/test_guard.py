@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.unit.relay.harness import Client, Play, Upstream
+from tests.unit.relay.harness import APP, Client, Play, Upstream
 
 REFUSED = b"CLIENT_ERROR pipelining is refused\r\n"
 STATS = b"STAT pid 1\r\nEND\r\n"
@@ -77,3 +77,17 @@ def test_a_command_while_the_reply_has_not_been_taken_is_refused(play: Play) -> 
         heard += part
         play.run()
     assert heard == value + REFUSED
+
+
+def test_a_part_of_a_line_behind_a_refused_block(play: Play) -> None:
+    """The command was refused before its block had come, so that the next may follow in the same receive."""
+    upstream = play.upstream()
+    client = play.client(one_command=True, grants=APP)
+    assert play.said(client, b"set other 0 0 5\r\nab") == b"CLIENT_ERROR access denied\r\n"
+    assert play.said(client, b"cde\r\nge") == b""
+    client.send(b"t app:a\r\n")
+    play.run()
+    upstream.ask(b"get app:a\r\n")
+    upstream.send(b"END\r\n")
+    play.run()
+    assert client.receive() == b"END\r\n"

@@ -16,12 +16,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mcproxy.config.schema import Upstream
 from mcproxy.relay.interfaces import SessionLimits
-from mcproxy.relay.link import LONG_QUEUE, Link
+from mcproxy.relay.link import Link
 from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.poller import Relay
-from mcproxy.relay.pool import FIRST_WAIT, LONGEST_WAIT, PRIVATE_LINKS, Pool
+from mcproxy.relay.pool import PRIVATE_LINKS, Pool
+from mcproxy.relay.retry import FIRST_WAIT, LONGEST_WAIT
 from mcproxy.relay.secured import Connection
 from mcproxy.relay.session import Session
+from mcproxy.relay.shared_links import LONG_QUEUE
 from mcproxy.server.link_opening import open_connection
 from mcproxy.server.state import UpstreamState
 from mcproxy.wire.outcome import WireLimits
@@ -60,6 +62,9 @@ class Events:
 
     def no_place(self, protocol: str, most: int) -> None:
         self._sender.send_nowait(("no place", protocol, most))
+
+    def denied(self, protocol: str) -> None:
+        self._sender.send_nowait(("denied", protocol, 0.0))
 
     async def next(self) -> tuple[str, str, float]:
         return await self.news.receive()

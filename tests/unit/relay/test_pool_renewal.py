@@ -13,7 +13,8 @@ from mcproxy.relay import login_waits
 from mcproxy.relay.link import Link
 from mcproxy.relay.obstacle import LOGIN_REFUSED, LOGIN_SILENT, UNREACHABLE, UNTRUSTED, NotOpened, Obstacle
 from mcproxy.relay.poller import Relay
-from mcproxy.relay.pool import ASKED_TO_LOG_IN, FIRST_WAIT, LONGEST_WAIT, Pool
+from mcproxy.relay.pool import Pool
+from mcproxy.relay.retry import ASKED_TO_LOG_IN, FIRST_WAIT, LONGEST_WAIT
 from mcproxy.wire.administration_requests import Watch
 from tests.unit.wire.driving import Collector
 
@@ -59,6 +60,9 @@ class Stage:
 
     def no_place(self, protocol: str, most: int) -> None:
         self.news.append("no place")
+
+    def denied(self, protocol: str) -> None:
+        self.news.append("denied")
 
     def new(self) -> list[str]:
         news, self.news = self.news, []

@@ -1,6 +1,6 @@
 """An upstream that does not read: those who write to it wait, and go on when it reads again."""
 
-from mcproxy.relay.link import UNSENT_LIMIT
+from mcproxy.relay.link_output import UNSENT_LIMIT
 from tests.unit.relay.harness import (
     Play,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcproxy.relay.link import UNSENT_LIMIT
+from mcproxy.relay.link_output import UNSENT_LIMIT
 from tests.support import packets
 from tests.support.certificates import Certificates
 from tests.support.packets import packet

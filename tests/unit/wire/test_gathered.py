@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcproxy.wire.gathered import Gathered
+from mcproxy.wire.gathered import Gathered, Gathering
 from mcproxy.wire.requests import STREAM_FROM, Request
 from mcproxy.wire.retrieval import Get
 from tests.unit.wire.driving import Collector, Link, cut
@@ -10,6 +10,10 @@ from tests.unit.wire.granting import text
 
 END = b"END\r\n"
 ERROR = b"SERVER_ERROR lost\r\n"
+
+
+def nothing_is_denied() -> None:
+    raise AssertionError("nothing was denied")
 
 
 def get(sink: Collector, lines: bytes) -> Get:
@@ -25,7 +29,7 @@ class Crowd:
 
     def __init__(self, *lines: bytes) -> None:
         self.sinks = [Collector() for _ in lines]
-        self.group = Gathered(self.sinks[0], "read")
+        self.group = Gathered(self.sinks[0], "read", Gathering(nothing_is_denied))
         assert all(self.group.add(get(sink, asked)) for sink, asked in zip(self.sinks, lines, strict=True))
         self.line = self.group.to_send()
         self.link = Link()
@@ -86,7 +90,7 @@ def test_no_miss_is_reported_before_it_is_known() -> None:
 def test_a_key_stands_once_in_a_line() -> None:
     """memcached may find it for the second who asks and not for the first, and names nobody."""
     sink = Collector()
-    group = Gathered(sink, "read")
+    group = Gathered(sink, "read", Gathering(nothing_is_denied))
     assert group.add(get(sink, b"get a\r\n"))
     assert not group.add(get(sink, b"get a\r\n"))
     assert not group.add(get(sink, b"get b\r\nget a\r\n"))
@@ -194,18 +198,18 @@ def test_upstream_ends_before_any_reply() -> None:
 
 def test_a_line_has_bounds() -> None:
     sink = Collector()
-    group = Gathered(sink, "read")
+    group = Gathered(sink, "read", Gathering(nothing_is_denied))
     taken = 0
     while group.add(get(sink, b"get k%d\r\n" % taken)):
         taken += 1
     assert taken == 100
-    group = Gathered(sink, "read")
+    group = Gathered(sink, "read", Gathering(nothing_is_denied))
     taken = 0
     while group.add(get(sink, b"get %s\r\n" % (b"%d" % taken).rjust(250, b"y"))):
         taken += 1
     assert taken == 8
     assert len(group.to_send()) <= 2048
-    group = Gathered(sink, "read")
+    group = Gathered(sink, "read", Gathering(nothing_is_denied))
     lines = [b"get k%d\r\n" % number for number in range(101)]
     assert group.add(get(sink, b"".join(lines[:60])))
     assert not group.add(get(sink, b"".join(lines[60:])))

@@ -2,12 +2,10 @@
 
 import pytest
 
-from mcproxy.wire.gathered import Gathered
 from mcproxy.wire.requests import STREAM_FROM, Request
-from mcproxy.wire.retrieval import Get
 from tests.support import packets
 from tests.unit.wire.answering import response
-from tests.unit.wire.driving import Collector, Link
+from tests.unit.wire.driving import Collector
 from tests.unit.wire.granting import text
 from tests.unit.wire.reading import read, read_every_way
 from tests.unit.wire.test_binary_replies import (
@@ -143,30 +141,6 @@ def test_a_denial_behind_a_large_value():
     value = b"VALUE a 0 %d\r\n" % (STREAM_FROM + 1) + b"x" * (STREAM_FROM + 1) + b"\r\n"
     reading = read(making(b"get a b", FOLLOWING), value + DENIED + b"MN\r\n", [100, STREAM_FROM, len(value) + 5])
     assert (reading.received, reading.lost) == (value + DENIED + b"MN\r\n", "")
-
-
-@pytest.mark.parametrize("cut", range(1, len(DENIED)))
-def test_a_gathered_line_is_denied_to_all(cut):
-    """Nothing should be gathered for such an upstream; where it is, all who asked are told, and stay in step."""
-    sinks = [Collector() for _ in range(3)]
-    group = Gathered(sinks[0], "read")
-    for number, sink in enumerate(sinks):
-        request = text()(sink).next(b"get k%d\r\n" % number, 0, 10)
-        assert isinstance(request, Get)
-        sink.in_flight += 1
-        assert group.add(request)
-    link = Link()
-    link.waiting.append(group)
-    group.to_send()
-    following = Collector()
-    link.waiting.extend(making(FOLLOWING)(following))
-    stream = DENIED + b"MN\r\n"
-    link.receive(stream[:cut])
-    assert [sink.received for sink in sinks] == [b""] * 3
-    link.receive(stream[cut:])
-    assert [sink.received for sink in sinks] == [DENIED] * 3
-    assert [sink.in_flight for sink in sinks] == [0] * 3
-    assert (following.received, link.lost, group.hits) == (b"MN\r\n", "", 0)
 
 
 DENIABLE = [
