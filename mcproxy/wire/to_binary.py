@@ -39,11 +39,12 @@ def to_binary(request: Request) -> Request | Refusal:
 
 def _line(request: LineRequest) -> Request | Refusal:
     line = request.upstream
-    first = line[: line.index(b"\r\n")].split(b" ", 1)[0]
-    verb = VERBS.get(first)
+    end = line.index(b"\r\n")
+    words = line[:end].split(b" ")
+    verb = VERBS.get(words[0])
     if verb is not None:
-        return BinaryLine(request, verb)
-    if first == b"verbosity":
+        return BinaryLine(request, verb, words, end + 2)
+    if words[0] == b"verbosity":
         # Binary once had an operation for it, which no memcached knows; clients take OK for granted.
         return Refusal(b"" if request.silent else b"OK\r\n")
     return Refusal(b"" if request.silent else _NOT_AVAILABLE, NOT_TRANSLATABLE)

@@ -27,10 +27,9 @@ from mcproxy.wire.to_binary_lines import (
     NON_NUMERIC,
     OUT_OF_MEMORY,
     OUT_OF_MEMORY_STORING,
-    STORE_EXTRAS,
 )
 from mcproxy.wire.to_binary_meta_get import VALUE, BinaryMetaGet, MetaPacketRequest
-from mcproxy.wire.to_binary_replies import NO_ITEMS_CAS, error_line, expiry, packet
+from mcproxy.wire.to_binary_replies import NO_ITEMS_CAS, block_of, error_line, expiry, packet, storing_packet
 
 # The flags of each verb that binary can say. memcached 1.6.18 takes s of ms, and answers nothing to it.
 _KNOWN: Final = {b"mg": b"bkcfsvOT", b"ms": b"bkcsOTFCM", b"md": b"bkOC", b"ma": b"bkcvODMCNJ"}
@@ -108,15 +107,16 @@ class BinaryMeta(MetaPacketRequest):
         """The operation, with the value out of the text's block."""
         self.opaque = upstream_opaque
         text = self.upstream
-        value: bytes | memoryview = b""
+        unique = self._unique
         if self.opcode == DELETE:
-            extras = b""
-        elif self._words is _COUNTED:
-            extras = self._arithmetic()
-        else:
-            value = memoryview(text)[text.index(b"\r\n") + 2 : -2]
-            extras = self._store() if self._operation.extras else b""
-        return packet(self.opcode, self.key, extras, value, upstream_opaque, self._unique)
+            return packet(self.opcode, self.key, b"", b"", upstream_opaque, unique)
+        if self._words is _COUNTED:
+            return packet(self.opcode, self.key, self._arithmetic(), b"", upstream_opaque, unique)
+        value = block_of(text, text.index(b"\r\n") + 2)
+        if not self._operation.extras:
+            return packet(self.opcode, self.key, b"", value, upstream_opaque, unique)
+        flags, time = self.arguments.get(ord("F"), b"0"), self.arguments.get(ord("T"), b"0")
+        return storing_packet(self.opcode, self.key, flags, time, value, upstream_opaque, unique)
 
     def take(self, buffer: bytes, position: int) -> int:
         """Consume one packet."""
@@ -145,10 +145,6 @@ class BinaryMeta(MetaPacketRequest):
             self.show(status[:2], self.answer_line(status, echoes.replace(b"s", b""), 0, 0, unique) + b"\r\n" + block)
         self.done = True
         return end
-
-    def _store(self) -> bytes:
-        arguments = self.arguments
-        return STORE_EXTRAS.pack(int(arguments.get(ord("F"), b"0")), expiry(arguments.get(ord("T"), b"0")))
 
     def _arithmetic(self) -> bytes:
         arguments = self.arguments

@@ -1,10 +1,11 @@
-"""What requests of text clients to a binary upstream have in common: reading a packet, and holding it to the request.
+"""What requests of text clients to a binary upstream have in common: making a packet, and holding the reply to it.
 
 A reply must carry the opcode and the opaque that were sent, a status and a shape that the operation can have, and where
 it names a key, that key (R3). Any operation can be answered by a guard that denies it, or that has lost its upstream.
 """
 
 import re
+import struct
 from typing import Final
 
 from mcproxy.wire import binary_operations as operations
@@ -18,6 +19,12 @@ OPAQUES: Final = 1 << 32
 NO_ITEMS_CAS: Final = 0xFFFFFFFFFFFFFFFF
 # What memcached makes of a negative time: more than 30 days, so a date, and one of January 1970.
 EXPIRED: Final = 2592001
+_MINUS: Final = ord("-")
+# A header, and behind it the extras of SET, ADD and REPLACE: flags and the time.
+_storing_header: Final = struct.Struct(HEADER.format + "II").pack
+_STORE_EXTRAS: Final = 8
+# Up to here a copy of the value is quicker than a view of it.
+_LONG_BLOCK: Final = 16 * 1024
 _LONGEST_ERROR: Final = 1024
 _SERVER_ERROR: Final = re.compile(grammar.SERVER_ERROR).fullmatch
 
@@ -44,7 +51,16 @@ class PacketRequest(Request):
         """
         if len(buffer) - position < HEADER_LENGTH:
             return False
-        magic, opcode, key_length, extras_length, data_type, status, body, opaque, unique = HEADER.unpack_from(
+        # Declared, or the compiled form would compare them as objects.
+        magic: int
+        opcode: int
+        key_length: int
+        extras_length: int
+        data_type: int
+        status: int
+        body: int
+        opaque: int
+        magic, opcode, key_length, extras_length, data_type, status, body, opaque, self.unique = HEADER.unpack_from(
             buffer, position
         )
         if magic != RESPONSE_MAGIC or opcode != self.opcode or opaque != self.opaque or data_type:
@@ -64,7 +80,6 @@ class PacketRequest(Request):
         if key_length and not buffer.startswith(key, start - key_length):
             raise OutOfStep("a reply about another key")
         self.status = status
-        self.unique = unique
         self.start = start
         self.length = length
         return True
@@ -78,9 +93,29 @@ def packet(opcode: int, key: bytes, extras: bytes, value: bytes | memoryview, op
     )
 
 
+def storing_packet(
+    opcode: int, key: bytes, flags: bytes, time: bytes, value: bytes | memoryview, opaque: int, unique: int
+) -> bytes:
+    """`packet` for SET, ADD and REPLACE, which most packets with a value are. `flags` and `time` as text has them."""
+    length = len(key) + _STORE_EXTRAS + len(value)
+    number = 0 if flags == b"0" else int(flags)
+    until = expiry(time)
+    header = _storing_header(
+        REQUEST_MAGIC, opcode, len(key), _STORE_EXTRAS, 0, 0, length, opaque, unique, number, until
+    )
+    return b"".join((header, key, value))
+
+
+def block_of(text: bytes, start: int) -> bytes | memoryview:
+    """The data block from `start` to the end of a storage command, without its line end."""
+    return text[start:-2] if len(text) - start <= _LONG_BLOCK else memoryview(text)[start:-2]
+
+
 def expiry(token: bytes) -> int:
     """A time of text as the unsigned one of binary. Its 0xffffffff is the year 2106, not the past."""
-    return EXPIRED if token.startswith(b"-") else int(token)
+    if token == b"0":
+        return 0
+    return EXPIRED if token[0] == _MINUS else int(token)
 
 
 def error_line(status: int, words: bytes) -> bytes:

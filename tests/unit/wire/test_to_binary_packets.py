@@ -2,9 +2,15 @@
 
 import pytest
 
+from mcproxy.wire.outcome import WireLimits
+from mcproxy.wire.requests import Request
+from mcproxy.wire.text import TextParser
+from mcproxy.wire.to_binary import to_binary
 from tests.support import packets
 from tests.support.packets import arithmetic, packet, store, touching
+from tests.unit.wire.driving import Collector
 from tests.unit.wire.going_up_as_packets import FIRST_OPAQUE, packets_of, refusal
+from tests.unit.wire.granting import EVERYTHING, text_rules
 
 EXPIRED = 2592001
 NEVER = 0xFFFFFFFFFFFFFFFF
@@ -63,6 +69,22 @@ ONE_PACKET = [
 def test_what_goes_up(text: bytes, expected: bytes) -> None:
     opaque = FIRST_OPAQUE.to_bytes(4, "big")
     assert packets_of(text) == [expected[:12] + opaque + expected[16:]]
+
+
+@pytest.mark.parametrize("size", [16 * 1024 - 2, 16 * 1024 - 1, 100_000])
+@pytest.mark.parametrize(
+    ("line", "opcode"),
+    [(b"set k 7 0 %d\r\n", packets.SET), (b"append k 7 0 %d\r\n", packets.APPEND), (b"ms k %d F7\r\n", packets.SET)],
+)
+def test_a_value_copied_or_viewed(line: bytes, opcode: int, size: int) -> None:
+    """A longer one than 16 KiB with its line end is not copied first."""
+    value = (b"\r\n" + bytes(range(256)) * (size // 256 + 1))[:size]
+    parser = TextParser(text_rules(EVERYTHING, WireLimits(value=size, keys=1)), Collector())
+    request = parser.next(line % size + value + b"\r\n", 0, 1)
+    assert isinstance(request, Request)
+    translated = to_binary(request)
+    assert isinstance(translated, Request)
+    assert translated.packet(0) == store(opcode, b"k", value, flags=7)
 
 
 def test_a_packet_for_every_key() -> None:
