@@ -203,7 +203,7 @@ class Trial:
                 verbs = [frame.verb for frame in reader.feed(data)]
             except NotCanonical as fault:
                 raise Fault(UNVETTED, str(fault)) from None
-            if verbs not in (["version"], ["VERSION", "NOOP"]):
+            if verbs not in (["version", "mn"], ["VERSION", "NOOP"]):
                 raise Fault(UNVETTED, f"a link begins with {data[:200]!r}")
         for link in {link for link, _ in taken}:
             if rest := self._readers[link].rest:

@@ -31,10 +31,26 @@ REFUSED = [
     if not line.endswith(b"noreply")
 ]
 RETRIEVALS = frozenset({"get", "gets", "gat", "gats", "mg", "touch"})
+BAD = b"CLIENT_ERROR bad command line format\r\n"
+BAD_TIME = b"CLIENT_ERROR invalid exptime argument\r\n"
+BAD_TOKEN = b"CLIENT_ERROR bad token in command line format\r\n"
+DELAYED = b"CLIENT_ERROR flush_all with a delay is not supported\r\n"
 REFUSED_META = (
     *(b"mg a t", b"mg a v h", b"mg a l k", b"mg a u", b"mg a N30", b"mg a R30 v"),
     *(b"ma a t", b"ma a T0", b"md a I C5 T30", b"me a"),
 )
+STRICTER = (
+    *((b"set a 0 2147483648 1\r\nx", BAD), (b"set a 4294967296 0 1\r\nx", BAD), (b"set a 0 c 7\r\nversion", BAD)),
+    *((b"cas a 0 0 7 x\r\nversion", BAD), (b"touch a 2147483648", BAD_TIME), (b"gat 2147483648 a", BAD_TIME)),
+    *((b"mg a T2147483648", BAD_TOKEN), (b"ms a 1 T2147483648\r\nx", BAD_TOKEN), (b"ms a 1 F4294967296\r\nx", BAD)),
+    *((b"flush_all 10", DELAYED), (b"flush_all -1", DELAYED)),
+)
+"""What the proxy answers itself in front of text too, where memcached does something else."""
+CLOSING = (
+    *((b"set a 0 0 1\r\nxyz", b"CLIENT_ERROR bad data chunk\r\n"), (b"set a 0 0 x", BAD), (b"set a 0 0 -1", BAD)),
+    *((b"set a 0 0 1 2 3\r\nx", b"ERROR\r\n"), (b"get a\n", b"CLIENT_ERROR line must end in \\r\\n\r\n")),
+)
+"""The same, where the connection closes."""
 LARGE = (30_000, 65_536, 100_000, 524_288, 1_000_000, 1_048_400, 1_048_576, 1_100_000)
 MALFORMED = [
     *(b"", b"   ", b"bogus", b"bogus a b", b"get", b"gets", b"incr a", b"incr a x", b"touch a", b"delete"),
@@ -46,20 +62,25 @@ OVERLONG = b"get a " + b"k" * 251 + b"\r\n"
 
 
 class Command(NamedTuple):
-    """One frame. `cas` is where in `data` the cas unique of its only key belongs, if one does."""
+    """One frame. `cas` is where in `data` the cas unique of its only key belongs, if one does.
+
+    `refusal`: what the gateway says to it, if that is not about translation.
+    """
 
     data: bytes
     verb: str
     keys: tuple[bytes, ...] = ()
     cas: tuple[int, int] | None = None
+    refusal: bytes = b""
 
 
 @dataclass
 class Batch:
-    """Frames that go out together; `refused`: to the gateway alone."""
+    """Frames that go out together; `refused`: to the gateway alone. `closes`: on a connection of its own, it ends."""
 
     commands: list[Command]
     refused: bool = False
+    closes: bool = False
 
 
 class Commands:
@@ -78,6 +99,10 @@ class Commands:
         choose = self._choose
         if choose.random() < 0.02:
             return Batch([self._refused() for _ in range(choose.randrange(1, 5))], refused=True)
+        if choose.random() < 0.002:
+            data, refusal = choose.choice(CLOSING)
+            closing = Command(data + b"\r\n", "closing", refusal=refusal)
+            return Batch([self._counted(closing)], refused=True, closes=True)
         if choose.random() < 0.01:
             return Batch([self._counted(Command(OVERLONG, "overlong"))])
         count = choose.choice((1, 1, 2, 5, 10, 20, 40))
@@ -117,8 +142,11 @@ class Commands:
         return self._with_cas(made.data, verb)
 
     def _refused(self) -> Command:
-        """What has no counterpart: a line, or a flag."""
+        """What has no counterpart: a line, or a flag; or what no upstream of the proxy is ever sent."""
         choose = self._choose
+        if choose.random() < 0.3:
+            data, refusal = choose.choice(STRICTER)
+            return self._counted(Command(data + b"\r\n", "stricter", refusal=refusal))
         if choose.random() < 0.5:
             return self._counted(Command(choose.choice(REFUSED) + b"\r\n", "refused line"))
         return self._counted(Command(choose.choice(REFUSED_META) + b"\r\n", "refused flag"))

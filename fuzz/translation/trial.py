@@ -41,6 +41,9 @@ class Trial:
         batch = self._commands.next()
         self.sent += len(batch.commands)
         gateway = self._sides[1]
+        if batch.closes:
+            self._expect_the_end(batch.commands[0])
+            return
         if batch.refused:
             self._expect_refusals(gateway, batch)
             return
@@ -88,8 +91,16 @@ class Trial:
         """One line each, and the connection goes on."""
         for command in batch.commands:
             answer = _converse(gateway, command.data, b"\r\n")
-            if not answer.startswith(REFUSAL) or answer.count(b"\n") != 1:
+            right = answer == command.refusal if command.refusal else answer.startswith(REFUSAL)
+            if not right or answer.count(b"\n") != 1:
                 raise Difference(f"{command.data!r} should be refused; came: {answer[:200]!r}")
+
+    def _expect_the_end(self, command: Command) -> None:
+        """One line, and the connection ends."""
+        with self._stage.connect("gateway") as gateway:
+            answer = _converse(gateway, command.data, b"\r\n")
+            if answer != command.refusal or gateway.recv(100):
+                raise Difference(f"{command.data!r} should end the connection; came: {answer[:200]!r}")
 
 
 def _converse(side: socket.socket, data: bytes, end: bytes) -> bytes:

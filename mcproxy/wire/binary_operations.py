@@ -68,6 +68,10 @@ STATISTICS: Final = {
     b"detail off": "admin",
 }
 
+# In bytes. It has a line for each prefix that keys had, and binary has all of them in one packet.
+LONGEST_DUMP: Final = 1024 * 1024
+TOO_LONG: Final = b"the statistics are too long"
+
 _NOTHING: Final = range(1)
 _VALUE: Final = range(LARGEST_LENGTH + 1)
 _NUMBER: Final = range(8, 9)

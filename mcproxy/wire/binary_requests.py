@@ -12,8 +12,6 @@ from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, REQUEST_MAGIC,
 from mcproxy.wire.requests import STREAM_FROM, LoginWanted, OutOfStep, Request, Sink
 
 _LONGEST_ERROR: Final = 1024
-# `detail dump` is one packet with a line for each prefix.
-_LONGEST_STATISTIC: Final = 1024 * 1024
 _STATISTICS_STATUSES: Final = (operations.SUCCESS, operations.KEY_NOT_FOUND, operations.NO_ACCESS)
 
 
@@ -127,15 +125,19 @@ class BinaryRequest(Request):
 
 
 class BinaryStatistics(Request):
-    """STAT: packets up to one without a key, or one error. On a link of its own, as `stats` in text."""
+    """STAT: packets up to one without a key, or one error. On a link of its own, as `stats` in text.
 
-    __slots__ = ("key", "opaque", "upstream_opaque")
+    `too_long`: upstream has more to say than there is room for.
+    """
+
+    __slots__ = ("key", "opaque", "too_long", "upstream_opaque")
     private: bool = True
 
     def __init__(self, sink: Sink, count: str, opaque: int, key: bytes) -> None:
         super().__init__(sink, b"", 1, count)
         self.opaque = opaque
         self.key = key
+        self.too_long = False
         self.upstream_opaque = 0
 
     def packet(self, upstream_opaque: int) -> bytes:
@@ -156,12 +158,15 @@ class BinaryStatistics(Request):
                 or opaque != self.upstream_opaque
                 or extras
                 or data_type
-                or not key_length <= body_length <= _LONGEST_STATISTIC
+                or key_length > body_length
                 or status not in _STATISTICS_STATUSES
             ):
                 if status == operations.AUTHENTICATION_ERROR:
                     raise LoginWanted
                 raise OutOfStep("a reply that STAT cannot have")
+            if body_length > operations.LONGEST_DUMP:
+                self.too_long = True
+                raise OutOfStep("statistics that are too long")
             end = position + HEADER_LENGTH + body_length
             if end > len(buffer):
                 break
@@ -174,4 +179,5 @@ class BinaryStatistics(Request):
 
     def fail(self, reason: bytes) -> None:
         """An error packet; clients take it as the end of the list."""
+        reason = operations.TOO_LONG if self.too_long else reason
         self.sink.deliver(reply(operations.STAT, operations.TEMPORARY_FAILURE, self.opaque, reason))

@@ -53,6 +53,9 @@ class MetaRequest(ValueRequest):
         verb = self.verb
         words = line[:-2].split(b" ")
         status = words[0]
+        if not self.lookups and len(words) > 1 and not words[1] and status != b"VA":
+            # memcached before 1.6.18 leaves a blank behind the status of changes, whatever comes then.
+            del words[1]
         if line[-2:] != b"\r\n":
             raise OutOfStep("a line end that memcached doesn't write")
         if status in verb.hit:

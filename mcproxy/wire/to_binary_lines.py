@@ -168,7 +168,7 @@ class BinaryLine(PacketRequest):
         if line is not None:
             return line
         if self.status != operations.SUCCESS:
-            return error_line(self.status, value)
+            return error_line(self._operation.errors, self.status, value)
         if self.opcode != operations.VERSION:
             return b"%d\r\n" % int.from_bytes(value, "big")
         if _VERSION(value) is None:

@@ -131,7 +131,7 @@ class BinaryMeta(MetaPacketRequest):
         value = buffer[self.start : end]
         status = self._words.get(self.status)
         if status is None:
-            self.sink.deliver(error_line(self.status, value))
+            self.sink.deliver(error_line(self._operation.errors, self.status, value))
         elif len(status) > 2:
             self.sink.deliver(status)
         else:

@@ -6,7 +6,7 @@ Nothing in binary says how a key was spelled when it was stored: what comes back
 from typing import Final
 
 from mcproxy.wire import binary_operations as operations
-from mcproxy.wire.binary_operations import GATK, GETK
+from mcproxy.wire.binary_operations import GATK, GETK, OPERATIONS
 from mcproxy.wire.meta_requests import MetaRequest
 from mcproxy.wire.requests import STREAM_FROM
 from mcproxy.wire.to_binary_replies import PacketRequest, error_line, expiry, packet
@@ -99,7 +99,7 @@ class BinaryMetaGet(MetaPacketRequest):
             if self.status == operations.KEY_NOT_FOUND:
                 self.show(b"EN", self.answer_line(b"EN", self.request.verb.other_echoes, 0, 0, 0) + b"\r\n")
             else:
-                self.sink.deliver(error_line(self.status, buffer[start:end]))
+                self.sink.deliver(error_line(OPERATIONS[self.opcode].errors, self.status, buffer[start:end]))
             self.done = True
             return end
         self.hits = 1

@@ -1,11 +1,12 @@
 """What requests of text clients to a binary upstream have in common: making a packet, and holding the reply to it.
 
 A reply must carry the opcode and the opaque that were sent, a status and a shape that the operation can have, and where
-it names a key, that key (R3). Any operation can be answered by a guard that denies it, or that has lost its upstream.
+it names a key, that key (R3). A guard can deny any operation that needs a role, and have lost its upstream at any.
 """
 
 import re
 import struct
+from collections.abc import Container
 from typing import Final
 
 from mcproxy.wire import binary_operations as operations
@@ -118,9 +119,12 @@ def expiry(token: bytes) -> int:
     return EXPIRED if token[0] == _MINUS else int(token)
 
 
-def error_line(status: int, words: bytes) -> bytes:
-    """What text says of a status that any operation can have. Raises OutOfStep for all others."""
-    if status == operations.NO_ACCESS:
+def error_line(errors: Container[int], status: int, words: bytes) -> bytes:
+    """What text says of a status that any operation can have, denials if they are among its `errors`.
+
+    Raises OutOfStep for all others.
+    """
+    if status == operations.NO_ACCESS and status in errors:
         return DENIED
     if status == operations.AUTHENTICATION_ERROR:
         raise LoginWanted

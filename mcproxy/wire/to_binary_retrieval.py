@@ -7,7 +7,7 @@ one line are given out together, in text's words; only what is large is passed o
 from typing import Final
 
 from mcproxy.wire import binary_operations as operations
-from mcproxy.wire.binary_operations import GATK, GETK
+from mcproxy.wire.binary_operations import GATK, GETK, OPERATIONS
 from mcproxy.wire.requests import STREAM_FROM
 from mcproxy.wire.retrieval import END, Get, Piece, RenamedPiece, Retrieval
 from mcproxy.wire.to_binary_replies import OPAQUES, PacketRequest, error_line, expiry, packet
@@ -135,7 +135,7 @@ class BinaryRetrieval(PacketRequest):
                     self._streaming = end - size
                     return size
             elif self.status != operations.KEY_NOT_FOUND:
-                line = error_line(self.status, buffer[self.start : end])
+                line = error_line(OPERATIONS[self.opcode].errors, self.status, buffer[self.start : end])
                 self._error = self._error or line
                 self._held.clear()
                 self._held_length = 0

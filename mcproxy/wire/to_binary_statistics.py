@@ -16,14 +16,14 @@ _DONE: Final = {b"reset": b"RESET\r\n", b"detail on": b"OK\r\n", b"detail off": 
 _DUMP: Final = b"detail dump"
 # All of its lines come as one value, their END too. A prefix that holds a line end could forge a second.
 _DUMPED: Final = re.compile(rb"(?:PREFIX [^\r\n]{0,2000}\r\n)*END\r\n").fullmatch
-_LONGEST_DUMP: Final = 1024 * 1024
 _LONGEST: Final = 4096
+_ERRORS: Final = (operations.NO_ACCESS,)
 
 
 class BinaryStatistics(Request):
     """STAT with the words behind `stats` for its key."""
 
-    __slots__ = ("_dumped", "_opaque", "_words")
+    __slots__ = ("_dumped", "_opaque", "_too_long", "_words")
     private: bool = True
 
     def __init__(self, request: LinesRequest, words: bytes) -> None:
@@ -31,6 +31,7 @@ class BinaryStatistics(Request):
         self._words = words
         self._opaque = 0
         self._dumped = b""
+        self._too_long = False
 
     def packet(self, upstream_opaque: int) -> bytes:
         """The canonical packet."""
@@ -40,7 +41,7 @@ class BinaryStatistics(Request):
     def take(self, buffer: bytes, position: int) -> int:
         """Consume whole packets."""
         lines: list[bytes] = []
-        longest = _LONGEST_DUMP if self._words == _DUMP else _LONGEST
+        is_dump = self._words == _DUMP
         while not self.done and len(buffer) - position >= HEADER_LENGTH:
             magic, opcode, key_length, extras, data_type, status, length, opaque, _ = HEADER.unpack_from(
                 buffer, position
@@ -51,9 +52,13 @@ class BinaryStatistics(Request):
                 or opaque != self._opaque
                 or extras
                 or data_type
-                or not key_length <= length <= longest
+                or key_length > length
+                or (length > _LONGEST and not is_dump)
             ):
                 raise OutOfStep("a reply that STAT cannot have")
+            if length > operations.LONGEST_DUMP:
+                self._too_long = True
+                raise OutOfStep("statistics that are too long")
             start = position + HEADER_LENGTH
             end = start + length
             if end > len(buffer):
@@ -69,6 +74,7 @@ class BinaryStatistics(Request):
 
     def fail(self, reason: bytes) -> None:
         """One error line; clients take it as the end of the list."""
+        reason = operations.TOO_LONG if self._too_long else reason
         self.sink.deliver(b"SERVER_ERROR " + reason + b"\r\n")
 
     def _line(self, name: bytes, value: bytes) -> bytes:
@@ -90,4 +96,4 @@ class BinaryStatistics(Request):
 
     def _error(self, status: int, words: bytes) -> bytes:
         """STAT knows the words, but this memcached was built or started without what they are about."""
-        return ERROR if status == operations.KEY_NOT_FOUND else error_line(status, words)
+        return ERROR if status == operations.KEY_NOT_FOUND else error_line(_ERRORS, status, words)

@@ -1,8 +1,8 @@
 """Binary requests for an upstream that speaks only the text protocol (memcached -Y: a token login means text).
 
-It takes memcached 1.6 or newer there, for the meta commands: no classic command gives the cas of what it stored, and a
-classic reply names neither its key nor an opaque. docs/protocol.md says in what a client can tell this from memcached's
-own binary protocol.
+It takes the meta commands there, as memcached has them since 1.6.10 (1.6.18 is what was measured): no classic command
+gives the cas of what it stored, and a classic reply names neither its key nor an opaque. docs/protocol.md says in what
+a client can tell this from memcached's own binary protocol.
 """
 
 import itertools

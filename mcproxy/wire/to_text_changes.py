@@ -14,8 +14,9 @@ from mcproxy.wire.to_text_packets import AnsweredByPackets
 
 Statuses = dict[bytes, int]
 
+# memcached before 1.6.18 writes a second blank behind the status: "HD  kfoo O1".
 _REPLY: Final = re.compile(
-    rb"(?:(HD|NS|EX|NF)|VA (1[0-9]|20|[1-9])) k(%s)( b)? O([^ \r\n]+)(?: c(%s))?\r\n"
+    rb"(?:(HD|NS|EX|NF) ?|VA (1[0-9]|20|[1-9])) k(%s)( b)? O([^ \r\n]+)(?: c(%s))?\r\n"
     % (grammar.KEY, grammar.CAS_UNIQUE)
 ).match
 _NUMBER: Final = re.compile(rb"(%s)\r\n" % grammar.UINT64).match

@@ -18,16 +18,18 @@ _ERROR: Final = re.compile(
 ).match
 _CLIENT_ERROR: Final = b"CLIENT_ERROR "
 _DUMP: Final = b"detail dump"
-_LONGEST_DUMP: Final = 1024 * 1024
 # What memcached calls the one packet that holds all of the dump, with the END of its text.
 _DUMPED: Final = b"detailed"
 _LAST: Final = {b"reset": b"RESET\r\n", b"detail on": b"OK\r\n", b"detail off": b"OK\r\n"}
 
 
 class StatisticsAsPackets(Request):
-    """`stats` on a link of its own. `dumped` are the lines of `stats detail dump` so far."""
+    """`stats` on a link of its own.
 
-    __slots__ = ("dumped", "key", "last", "opaque")
+    `dumped` are the lines of `stats detail dump` so far; `too_long`: there are more than there is room for.
+    """
+
+    __slots__ = ("dumped", "key", "last", "opaque", "too_long")
     private: bool = True
 
     def __init__(self, request: BinaryStatistics) -> None:
@@ -37,6 +39,7 @@ class StatisticsAsPackets(Request):
         self.opaque = request.opaque
         self.last = _LAST.get(key, END)
         self.dumped = bytearray()
+        self.too_long = False
 
     def take(self, buffer: bytes, position: int) -> int:
         """Consume whole lines."""
@@ -70,6 +73,7 @@ class StatisticsAsPackets(Request):
 
     def fail(self, reason: bytes) -> None:
         """An error packet; clients take it as the end of the list."""
+        reason = operations.TOO_LONG if self.too_long else reason
         self.sink.deliver(reply(operations.STAT, operations.TEMPORARY_FAILURE, self.opaque, reason))
 
     def _packet(self, name: bytes, value: bytes) -> bytes:
@@ -79,8 +83,9 @@ class StatisticsAsPackets(Request):
 
     def _dump(self, line: bytes) -> None:
         self.dumped += line
-        if len(self.dumped) > _LONGEST_DUMP:
-            raise OutOfStep("statistics without an end")
+        if len(self.dumped) > operations.LONGEST_DUMP:
+            self.too_long = True
+            raise OutOfStep("statistics that are too long")
 
     def _error(self, line: bytes) -> bytes:
         """What upstream does not have is not found, what it does not allow is denied."""

@@ -61,9 +61,10 @@ class ValueAsPacket(AnsweredByPackets):
             + int(flags).to_bytes(_FLAGS, "big")
             + named
         )
+        # TOUCH too: its value costs upstream and the link as much as any other.
+        self.sink.largest_value = max(self.sink.largest_value, length)
         if operation.lookup:
             self.hits = 1
-            self.sink.largest_value = max(self.sink.largest_value, length)
         self.streaming = length
         if whole:
             return self._end(buffer, start)

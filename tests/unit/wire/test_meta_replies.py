@@ -23,6 +23,11 @@ POSSIBLE = [
     (b"mg k O", [b"HD O", b"EN O"]),
     (b"md k", [b"HD", b"NF", b"EX"]),
     (b"md k k O3 C5", [b"HD kk O3", b"NF kk O3", b"EX kk O3"]),
+    # memcached before 1.6.18.
+    (b"md k k O3 C5", [b"HD  kk O3", b"NF  kk O3", b"EX  kk O3"]),
+    (b"md k", [b"HD ", b"NF ", b"EX "]),
+    (b"ma k O3 v C5", [b"NF  O3", b"EX  O3", b"NF  O3"]),
+    (b"ms k 1 k c", [b"HD  kk c3", b"NS  kk c0"]),
     (b"ma k", [b"HD", b"NF", b"EX", NON_NUMERIC]),
     (b"ma k v", [b"VA 1\r\n5", b"VA 20\r\n18446744073709551615", b"NF", b"EX", NON_NUMERIC]),
     (b"ma k t O2 c k v", [b"VA 2 t-1 O2 c3 kk\r\n10", b"NF O2 kk", b"EX O2 kk", NON_NUMERIC]),
@@ -50,6 +55,8 @@ NEVER = [
     (b"mg k O7 k", [b"HD kk O7", b"EN O7"]),
     (b"md k", [b"EN", b"VA 1\r\nx", b"NS", b"HD W", NON_NUMERIC]),
     (b"ma k", [b"VA 1\r\n5", b"EN", b"NS", b"HD W", b"5", b"NOT_FOUND"]),
+    (b"ma k O3 v", [b"VA  2 O3\r\n10", b"VA 2  O3\r\n10", b"NF   O3", b"NF  O3 ", b"NF  O4"]),
+    (b"mg k O3", [b"HD  O3", b"EN  O3", b"HD "]),
     (b"ma k v", [b"HD", b"VA 21\r\n184467440737095516150"]),
     (b"ma k c", [b"HD", b"NF c1"]),
     (b"ms k 1", [b"EN", b"STORED", b"VA 1\r\nx", b"HD s1", NON_NUMERIC]),
@@ -60,7 +67,7 @@ NEVER = [
         [b"ME x exp=1", b"ME k", b"ME ", b"ME k exp", b"ME k exp=1 ", b"ME aw== b exp=1", b"HD", b"EN k", b"EN O1"],
     ),
 ]
-NEVER_AT_ALL = [b"", b"ERROR", b"CLIENT_ERROR bad command line format", b"CLIENT_ERROR", b"hd", b" HD", b"HD ", b"END"]
+NEVER_AT_ALL = [b"", b"ERROR", b"CLIENT_ERROR bad command line format", b"CLIENT_ERROR", b"hd", b" HD", b"HD  ", b"END"]
 NEVER_AT_ALL += [b"SERVER_ERROR", b"SERVER_ERROR out of memory writing get response", b"VALUE k 0 1", b"MN", b"HD\nHD"]
 
 

@@ -57,13 +57,23 @@ def test_the_dump_of_details() -> None:
         [stat(b"detailed", PREFIXES), stat(b"detailed", PREFIXES)],
         [stat(b"detailed", PREFIXES), Answer(value=b"x")],
         [stat(b"other", PREFIXES)],
-        [stat(b"detailed", b"x" * 2**20)],
     ],
 )
 def test_dumps_that_cannot_be(answers: list[Answer]) -> None:
     """A prefix that holds a line end among them."""
     reading = said(DUMP, *answers, every_way=False)
     assert (reading.lost, reading.received) == (IMPOSSIBLE, b"SERVER_ERROR lost\r\n")
+
+
+@pytest.mark.parametrize(("length", "fits"), [(2**20, True), (2**20 + 1, False)])
+def test_the_longest_dump(length: int, fits: bool) -> None:
+    prefixes = b"PREFIX " + b"x" * 1015 + b"\r\n"
+    rest = length - len(b"detailed") - len(b"END\r\n") - 1023 * 1024 - len(b"PREFIX \r\n")
+    dump = prefixes * 1023 + b"PREFIX " + b"y" * rest + b"\r\nEND\r\n"
+    assert len(b"detailed" + dump) == length
+    reading = said(DUMP, stat(b"detailed", dump), LAST, every_way=False)
+    assert reading.lost == ("" if fits else "statistics that are too long")
+    assert reading.received == (dump if fits else b"SERVER_ERROR the statistics are too long\r\n")
 
 
 @pytest.mark.parametrize(

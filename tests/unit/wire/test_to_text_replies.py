@@ -110,6 +110,7 @@ def test_numbers(opcode, cas):
         number(b"007"),
         meta(b"VA 0", 9) + b"\r\n",
         meta(b"VA /", 9) + b"\r\n",
+        meta(b"VA 2 ", 9) + b"42\r\n",
         meta(b"VA :", 9) + b"\r\n",
         meta(b"VA 1/", 9) + b"\r\n",
         meta(b"VA 1:", 9) + b"\r\n",
@@ -164,6 +165,17 @@ def test_replies_to_another_request(opcode, reply):
 def test_a_cas_is_there_if_it_was_asked_for():
     check_lost(asked(packets.SET), meta(b"HD"), "a reply with more or less than was asked for")
     check_lost(asked(packets.DELETE), meta(b"HD", 9), "a reply with more or less than was asked for")
+
+
+@pytest.mark.parametrize(("opcode", "cas"), STATUSES)
+def test_a_doubled_blank(opcode, cas):
+    """memcached before 1.6.18 has it behind the status, and nowhere else."""
+    new = 77 if opcode in STORES else None
+    for word, status in STATUSES[opcode, cas].items():
+        reply = meta(word + b" ", new if word == b"HD" else 0 if opcode in STORES else None)
+        check(asked(opcode, cas), reply, status, cas=77 if word == b"HD" and new else 0)
+        for wrong in (reply.replace(b"  ", b"   "), reply.replace(b" O", b"  O"), reply.replace(b"\r", b" \r")):
+            check_lost(asked(opcode, cas), wrong)
 
 
 def test_a_key_in_base64_is_compared_decoded():

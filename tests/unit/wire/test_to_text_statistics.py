@@ -52,10 +52,13 @@ def test_a_dump_is_one_packet():
 def test_the_longest_dump():
     line = b"PREFIX " + b"x" * 1015 + b"\r\n"
     assert len(line) == 1024
-    for count, lost in ((1023, ""), (1024, "statistics without an end")):
+    for count, lost in ((1023, ""), (1024, "statistics that are too long")):
         reading = read(ask(b"detail dump"), line * count + b"END\r\n")
         assert reading.lost == lost
-        assert len(reading.received) == (24 + len(LOST) if lost else 24 + 8 + 1024 * 1023 + 5 + 24)
+        if lost:
+            assert reading.received == stat(value=b"the statistics are too long", status=0x86)
+        else:
+            assert len(reading.received) == 24 + 8 + 1024 * 1023 + 5 + 24
 
 
 @pytest.mark.parametrize("key", [b"", b"reset", b"detail dump"])
