@@ -7,15 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 from mcproxy.compiling import mypyc_attr
-from mcproxy.relay.link_ends import CLOSED, LOST, TIMED_OUT, why
+from mcproxy.relay.link_ends import CLOSED, DONE, LOST, RETIRED, TIMED_OUT, why
 from mcproxy.relay.link_output import LinkOutput
 from mcproxy.relay.poller import READ, Relay
 from mcproxy.relay.secured import NO_DATA, TLS_UNSENT, Connection
 from mcproxy.wire.gathered import Gathering
-from mcproxy.wire.requests import LoginWanted, OutOfStep
+from mcproxy.wire.requests import LoginWanted, OutOfStep, Request
 
 # More would make every receive map, shrink and unmap a bytes object: three system calls.
 RECEIVE_SIZE: Final = 64 * 1024
+# A whole answer may take so many times as long as its next byte, and a second more for so many bytes of it: what
+# trickles in would hold up all who wait behind it, while a large value over a slow line is worth waiting for.
+WHOLE_ANSWER: Final = 10
+BYTES_IN_A_SECOND: Final = 64 * 1024
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -48,6 +52,10 @@ class Link(LinkOutput):
         self._timeout = timeout
         self._on_lost = on_lost
         self._partial = b""
+        # The oldest request when it was last looked for, since when, and the bytes that came since.
+        self._oldest: Request | None = None
+        self._oldest_since = 0.0
+        self._received = 0
         relay.register(self._descriptor, self, READ)
         if self._secured is not None and self._secured.pending:
             # What came with the end of the handshake has no event of its own.
@@ -85,12 +93,14 @@ class Link(LinkOutput):
             self._lost(CLOSED)
             return
         traffic = relay.traffic
-        traffic.upstream_received += len(data)
+        size = len(data)
+        traffic.upstream_received += size
+        self._received += size
         self._progress = relay.now
         if self._partial:
             data = self._partial + data
+            size = len(data)
         position = 0
-        size = len(data)
         waiting = self.waiting
         answerable = self._answerable
         try:
@@ -117,7 +127,7 @@ class Link(LinkOutput):
         self._answerable = answerable
         self._partial = data[position:]
         if self.single_use and not waiting:
-            self.close("retired" if self.retired else "done")
+            self.close(RETIRED if self.retired else DONE)
         elif secured is not None:
             if secured.ended:
                 self._lost(CLOSED)
@@ -131,6 +141,7 @@ class Link(LinkOutput):
 
     def sweep(self, now: float) -> None:
         """Drop the link if the oldest request has waited too long."""
+        self._look_at_the_oldest(now)
         if self._is_late(now):
             # Its reply may have come long ago, if it was this process that stood still.
             self.readable()
@@ -142,7 +153,20 @@ class Link(LinkOutput):
 
     def _is_late(self, now: float) -> bool:
         waiting = self.waiting
-        return bool(waiting) and now - self._progress > self._timeout and not self._paused and not waiting[0].endless
+        if not waiting or self._paused or waiting[0].endless:
+            return False
+        if now - self._progress > self._timeout:
+            return True
+        allowed = WHOLE_ANSWER * self._timeout + self._received / BYTES_IN_A_SECOND
+        return waiting[0] is self._oldest and now - self._oldest_since > allowed
+
+    def _look_at_the_oldest(self, now: float) -> None:
+        """From sweep to sweep, since that costs no request anything."""
+        oldest = self.waiting[0] if self.waiting and not self._paused else None
+        if oldest is not self._oldest:
+            self._oldest = oldest
+            self._oldest_since = now
+            self._received = 0
 
     def retire(self) -> None:
         """Take no more requests, and end once those in flight are answered: at once, if there are none.
@@ -152,7 +176,7 @@ class Link(LinkOutput):
         """
         self.retired = self.single_use = True
         if not self.waiting:
-            self.close("retired")
+            self.close(RETIRED)
 
     def pause(self, paused: bool) -> None:
         """Read no more, or go on. Only for a link of one session's own: nobody else may have to wait for its client."""
@@ -181,6 +205,7 @@ class Link(LinkOutput):
             self._secured.goodbye()
         self._socket.close()
         self._outgoing.clear()
+        self._oldest = None
         waiting, self.waiting = self.waiting, deque()
         for request in waiting:
             request.fail(answer)

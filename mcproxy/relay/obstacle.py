@@ -17,16 +17,22 @@ class Obstacle:
         self.refused = refused
 
 
+INTERNAL: Final = Obstacle("connect", "internal error")
+LOST: Final = Obstacle("connect", "the last one was lost")
 UNREACHABLE: Final = Obstacle("connect", "no connection")
 SILENT: Final = Obstacle("connect", "no answer in time")
 FULL: Final = Obstacle("connect", "it has too many connections")
 STRANGE: Final = Obstacle("connect", "it does not answer as a memcached")
+TOO_OLD: Final = Obstacle("connect", "memcached is too old")
+NO_META_COMMANDS: Final = Obstacle("connect", "it does not know memcached's meta commands")
 TLS_SILENT: Final = Obstacle("tls", "no answer in time to the TLS handshake")
 TLS_FAILED: Final = Obstacle("tls", "the TLS handshake failed")
+OUTDATED: Final = Obstacle("tls", "none opened yet with the new settings of tls")
 UNTRUSTED: Final = Obstacle("tls", "its certificate is not trusted", b"upstream's certificate is not trusted")
 LOGIN_SILENT: Final = Obstacle("login", "no answer in time to the login")
 LOGIN_LOST: Final = Obstacle("login", "the connection ended during the login")
 LOGIN_WANTED: Final = Obstacle("login", "it wants a login")
+LOGIN_FORGOTTEN: Final = Obstacle("login", "it asks for a login again", b"upstream refused the login")
 LOGIN_CONFUSED: Final = Obstacle("login", "its answers to the login are wrong", refused=True)
 LOGIN_REFUSED: Final = Obstacle("login", "login refused", b"upstream refused the login", refused=True)
 

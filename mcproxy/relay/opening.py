@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from mcproxy.relay.link import Link
+from mcproxy.relay.obstacle import INTERNAL, NotOpened
 from mcproxy.relay.secured import Connection, socket_of
 
 
@@ -20,11 +21,17 @@ class Opened:
 
 
 class Opening:
-    """`number` is that of the material (certificates, credentials) with which connections are opened now."""
+    """`number` is that of the material (certificates, credentials) with which connections are opened now.
 
-    def __init__(self, open_connection: Callable[[], Awaitable[Connection]]) -> None:
+    `report` is told of what `open_connection` raises besides NotOpened: a bug, which costs that link and no other.
+    """
+
+    def __init__(
+        self, open_connection: Callable[[], Awaitable[Connection]], report: Callable[[BaseException], None]
+    ) -> None:
         self.number = 0
         self._open_connection = open_connection
+        self._report = report
         self._scopes: set[trio.CancelScope] = set()
 
     def renew(self) -> None:
@@ -33,8 +40,22 @@ class Opening:
         for scope in self._scopes:
             scope.cancel()
 
-    async def open(self) -> tuple[Connection, int]:
-        """A connection that is ready for requests, and the number of its material. Raises NotOpened."""
+    async def open(self, make: Callable[[Connection, int], Opened]) -> Opened:
+        """What is made of a connection that is ready for requests and the number of its material. Raises NotOpened."""
+        try:
+            connection, number = await self._open()
+            try:
+                return make(connection, number)
+            except BaseException:
+                socket_of(connection).close()
+                raise
+        except NotOpened:
+            raise
+        except Exception as error:
+            self._report(error)
+            raise NotOpened(INTERNAL) from None
+
+    async def _open(self) -> tuple[Connection, int]:
         while True:
             number = self.number
             with trio.CancelScope() as scope:

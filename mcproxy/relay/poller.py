@@ -272,6 +272,10 @@ class Relay:
             except Exception as error:
                 self._broken(session, error)
 
-    def _broken(self, handler: Handler, error: Exception) -> None:
+    def report(self, error: BaseException) -> None:
+        """Tell of a bug that cost a connection."""
         self._on_error(error)
+
+    def _broken(self, handler: Handler, error: Exception) -> None:
+        self.report(error)
         handler.close("internal error")

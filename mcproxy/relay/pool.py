@@ -16,18 +16,20 @@ import trio
 from mcproxy.relay.binary_link import BinaryLink
 from mcproxy.relay.interfaces import UpstreamObserver
 from mcproxy.relay.link import Link
+from mcproxy.relay.link_ends import ASKED_TO_LOG_IN
 from mcproxy.relay.login_waits import LoginWaits
 from mcproxy.relay.news import News
-from mcproxy.relay.obstacle import UNAVAILABLE, NotOpened, Obstacle
+from mcproxy.relay.obstacle import LOGIN_FORGOTTEN, LOST, OUTDATED, UNAVAILABLE, NotOpened, Obstacle
 from mcproxy.relay.opening import Opened, Opening
 from mcproxy.relay.poller import Relay
+from mcproxy.relay.private_links import PrivateLinks
 from mcproxy.relay.retry import Retry
 from mcproxy.relay.secured import Connection
 from mcproxy.relay.shared_links import SharedLinks
 from mcproxy.wire.gathered import Gathering
 
-PRIVATE_LINKS: Final = 64
-"""Links of their own that sessions may have open at a time."""
+TRUSTED_ON: Final = 1.0
+"""Seconds that links go on without their material being trusted any more, if no new one could be tried before."""
 
 
 class Pool:
@@ -52,25 +54,24 @@ class Pool:
         self.links = self.shared.links
         self.first_link = trio.Event()
         self.obstacle: Obstacle | None = None
-        """What stood in the way of the last link that was tried, None if nothing did."""
+        """Why the last link that was tried wasn't opened, or was lost; None if neither."""
         self._relay = relay
         self._size = size
         self._timeout = timeout
         self._observer = observer
         self._gathers = gathers
         self._gathering = Gathering(lambda: observer.denied(protocol))
-        self._opening = Opening(open_connection)
-        self._places = trio.Semaphore(PRIVATE_LINKS)
+        self._opening = Opening(open_connection, relay.report)
         self._nursery: trio.Nursery | None = None
         # One shared link at a time, so that a wrong password is not sent by all of them at once.
         self._one = trio.Lock()
         self._shared_links: set[Opened] = set()
-        self._private_links: set[Opened] = set()
         # The oldest material with which links may serve.
         self._oldest_trusted = 0
         # Of a reason not to wait any longer for the next try.
         self._news = News()
         self._logins = LoginWaits()
+        self._private = PrivateLinks(protocol, timeout, observer, self._open, self._may_open_private, self._tried)
 
     @property
     def unavailable(self) -> bytes:
@@ -80,33 +81,34 @@ class Pool:
     def hurry(self) -> None:
         """Wait no longer for the next try."""
         self._logins.reset()
+        self._private.hurry()
         self._news.tell()
 
     def renew(self, *, trusted: bool) -> None:
-        """From now on links are opened with other material. `trusted`: those of before may serve until one is open."""
+        """From now on links are opened with other material.
+
+        `trusted`: those of before may serve until one is open; if not, for TRUSTED_ON seconds at most.
+        """
         self._opening.renew()
         if not trusted:
             self._oldest_trusted = self._opening.number
             self._relay.refresh()
-            for opened in list(self._private_links):
-                waiting = opened.link.waiting
-                if waiting and waiting[0].endless:
-                    opened.link.close("upstream.tls has changed")
-                else:
-                    opened.link.retire()
+            self._private.distrust()
             self._relay.settle()
+            if self._nursery is not None:
+                self._nursery.start_soon(self._distrust, self._opening.number)
         self.hurry()
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
         """Open a link for one request; `ready` is called with it, or with None if that failed.
 
         If as many are open as may be, it waits for a place, for as long as upstream may take to answer. None is opened
-        while no shared link is in service, or soon after a refused login: clients must not make us guess.
+        while no shared link is in service, or soon after one was refused or lost: clients must not make us guess.
         """
         if self._nursery is None:
             ready(None)
         else:
-            self._nursery.start_soon(self._open_private, ready)
+            self._nursery.start_soon(self._serve_private, ready)
             self._relay.give_way()
 
     async def run(self) -> None:
@@ -142,7 +144,7 @@ class Pool:
 
     async def _pause(self, retry: Retry) -> None:
         if await self._news.pause(retry.wait):
-            retry.wait = 0.0
+            retry.begin_anew()
 
     async def _until_lost_or_outdated(self, opened: Opened) -> bool:
         """Returns whether it is lost."""
@@ -159,7 +161,9 @@ class Pool:
 
     async def _open(self, among: set[Opened]) -> Opened:
         """Raises NotOpened."""
-        connection, number = await self._opening.open()
+        return await self._opening.open(lambda connection, number: self._make(among, connection, number))
+
+    def _make(self, among: set[Opened], connection: Connection, number: int) -> Opened:
         opened = Opened(number)
 
         def on_lost(reason: str) -> None:
@@ -167,6 +171,10 @@ class Pool:
             if opened.link in self.links:
                 # At once: the next request must not be given a link that is gone.
                 self.links.remove(opened.link)
+                if reason == ASKED_TO_LOG_IN:
+                    self.obstacle = LOGIN_FORGOTTEN
+                elif self.obstacle is None:
+                    self.obstacle = LOST
                 self._observer.link_lost(self.protocol, reason)
                 self._tell_outdated()
             opened.reason = reason
@@ -175,13 +183,15 @@ class Pool:
 
         kind = Link if self.protocol == "text" else BinaryLink
         gathering = self._gathering if self._gathers() else None
-        among.add(opened)
         opened.link = kind(self._relay, connection, self._timeout, on_lost, gathering)
+        if not opened.lost.is_set():
+            among.add(opened)
         return opened
 
     def _put_in_service(self, opened: Opened, before: Opened | None) -> None:
         """In the place of the one before, if that is still there."""
-        self._accepted()
+        self.obstacle = None
+        self._logins.accepted()
         if not opened.lost.is_set():
             self.links.append(opened.link)
             self._observer.link_opened(self.protocol)
@@ -200,18 +210,11 @@ class Pool:
         opened.link.retire()
         self._relay.settle()
 
-    def _accepted(self) -> None:
-        self.obstacle = None
-        self._logins.accepted()
-
     def _failed(self, problem: NotOpened, wait: float) -> None:
         self.obstacle = problem.obstacle
         if problem.obstacle.refused:
             wait = self._logins.refused(trio.current_time())
-        for opened in list(self._shared_links):
-            if opened.number < self._oldest_trusted:
-                self._retire(opened)
-        self._tell_outdated()
+        self._retire_before(self._oldest_trusted)
         self._observer.link_failed(self.protocol, problem, wait)
 
     def _tell_outdated(self) -> None:
@@ -219,27 +222,30 @@ class Pool:
         outdated = sum(opened.number < number and opened.link in self.links for opened in self._shared_links)
         self._observer.links_outdated(self.protocol, outdated)
 
-    async def _open_private(self, ready: Callable[[Link | None], None]) -> None:
-        with trio.move_on_after(self._timeout) as waiting:
-            await self._places.acquire()
-        if waiting.cancelled_caught:
-            self._observer.no_place(self.protocol, PRIVATE_LINKS)
-            ready(None)
-            return
+    async def _distrust(self, number: int) -> None:
+        """What is being opened may take its time; what isn't trusted any more may not."""
+        await trio.sleep(TRUSTED_ON)
+        self._retire_before(number)
+        if not self.links and self.obstacle is None:
+            self.obstacle = OUTDATED
+
+    def _retire_before(self, number: int) -> None:
+        for opened in list(self._shared_links):
+            if opened.number < number:
+                self._retire(opened)
+        self._tell_outdated()
+
+    def _may_open_private(self) -> bool:
+        return bool(self.links) and self._logins.left(trio.current_time()) <= 0
+
+    def _tried(self, problem: NotOpened | None) -> None:
+        if problem is None and self.links:
+            self.obstacle = None
+        elif problem is not None and problem.obstacle.refused:
+            self._failed(problem, 0.0)
+
+    async def _serve_private(self, ready: Callable[[Link | None], None]) -> None:
         try:
-            if not self.links or self._logins.left(trio.current_time()) > 0:
-                ready(None)
-                return
-            try:
-                opened = await self._open(self._private_links)
-            except NotOpened as problem:
-                if problem.obstacle.refused:
-                    self._failed(problem, 0.0)
-                ready(None)
-                return
-            self._accepted()
-            opened.link.single_use = True
-            ready(opened.link)
-            await opened.lost.wait()
-        finally:
-            self._places.release()
+            await self._private.serve(ready)
+        except Exception as error:
+            self._relay.report(error)

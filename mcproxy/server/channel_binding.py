@@ -20,11 +20,12 @@ def server_end_point(certificate: bytes) -> bytes | None:
     """The binding's data for a certificate in DER; None where it is undefined (RFC 5929 section 4.1).
 
     The hash is the one of the certificate's own signature, and SHA-256 in place of MD5 and SHA-1. Signatures without a
-    hash of their own, such as Ed25519, have no binding.
+    hash of their own, such as Ed25519, have no binding; nor have certificates that OpenSSL takes and `cryptography`
+    can't read, such as one that spells out a DEFAULT against the rules of DER.
     """
     try:
         algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, ValueError):
         return None
     if algorithm is None:
         return None

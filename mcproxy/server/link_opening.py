@@ -1,7 +1,7 @@
 """Opening a link: connect, TLS, login, greeting. What comes of it is ready for requests; no client's byte goes before.
 
 Every step has upstream.timeout. What goes wrong is told as a NotOpened, in words without secrets, and without what
-upstream says of its own but for what its line of version began with, made printable.
+upstream says of its own. Only what a line of version began with is told, made printable, where there was no login.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import trio
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.login import LoginRefused, UpstreamConfused, upstream_login
+from mcproxy.auth.upstream.scram import PLUS
 from mcproxy.relay.obstacle import (
     LOGIN_CONFUSED,
     LOGIN_LOST,
@@ -28,8 +29,9 @@ from mcproxy.relay.obstacle import (
 )
 from mcproxy.relay.secured import Connection, Secured, socket_of
 from mcproxy.server.channel_binding import server_end_point
-from mcproxy.server.dialogue import LoginDialogue, connect, greet, in_thread, secure
+from mcproxy.server.dialogue import LoginDialogue, connect, greet, secure
 from mcproxy.server.state import UpstreamState
+from mcproxy.server.upstream_logins import UpstreamLogins
 
 MOST_STEPS: Final = 16
 """Of one login: no mechanism has more than four."""
@@ -46,41 +48,52 @@ async def open_connection(upstream: UpstreamState, protocol: str) -> Connection:
             with _step(timeout, late=TLS_SILENT, broken=TLS_FAILED):
                 connection = await secure(sock, upstream.context, upstream.settings.server_name or "")
         if upstream.login is not None:
-            await _log_in(connection, protocol, upstream.login, timeout)
+            await _log_in(connection, protocol, upstream.login, upstream.logins, timeout)
         with _step(timeout, late=SILENT, broken=UNREACHABLE):
-            await greet(connection, protocol, upstream.settings.engine)
+            await greet(connection, protocol, upstream.settings.engine, quoting=upstream.login is None)
     except BaseException:
         socket_of(connection).close()
         raise
     return connection
 
 
-async def _log_in(connection: Connection, protocol: str, credentials: Credentials, patience: float) -> None:
-    binding = None
-    if isinstance(connection, Secured) and (certificate := connection.certificate()) is not None:
-        binding = server_end_point(certificate)
+async def _log_in(
+    connection: Connection, protocol: str, credentials: Credentials, logins: UpstreamLogins, patience: float
+) -> None:
+    binding = _binding(connection) if (credentials.mechanism or "").endswith(PLUS) else None
     try:
-        with _step(patience, late=LOGIN_SILENT, broken=LOGIN_LOST):
-            login = await in_thread(upstream_login, protocol, credentials, binding)
-        dialogue = LoginDialogue(connection, login)
+        with _step(patience, late=LOGIN_SILENT, broken=LOGIN_LOST) as clock:
+            login = await logins.in_thread(clock, upstream_login, protocol, credentials, binding)
+        dialogue = LoginDialogue(connection, login, logins)
         for _ in range(MOST_STEPS):
-            with _step(patience, late=LOGIN_SILENT, broken=LOGIN_LOST):
-                await dialogue.step()
+            with _step(patience, late=LOGIN_SILENT, broken=LOGIN_LOST) as clock:
+                await dialogue.step(clock)
             if dialogue.done:
+                logins.refusal = None
                 return
     except LoginRefused as refused:
-        raise NotOpened(LOGIN_REFUSED, f"login refused: {refused}") from None
+        logins.refusal = f"login refused: {refused}"
+        raise NotOpened(LOGIN_REFUSED, logins.refusal) from None
     except UpstreamConfused as confused:
         raise NotOpened(LOGIN_CONFUSED, f"its answers to the login are wrong: {confused}") from None
+    except NotOpened as problem:
+        if problem.obstacle is LOGIN_SILENT and logins.refusal is not None:
+            raise NotOpened(LOGIN_REFUSED, logins.refusal) from None
+        raise
     raise NotOpened(LOGIN_CONFUSED, "its login has no end")
 
 
+def _binding(connection: Connection) -> bytes | None:
+    certificate = connection.certificate() if isinstance(connection, Secured) else None
+    return None if certificate is None else server_end_point(certificate)
+
+
 @contextlib.contextmanager
-def _step(timeout: float, *, late: Obstacle, broken: Obstacle) -> Iterator[None]:
+def _step(timeout: float, *, late: Obstacle, broken: Obstacle) -> Iterator[trio.CancelScope]:
     """The edge at which what trio, ssl and sockets raise becomes a NotOpened: `late` and `broken` are this step's."""
     try:
-        with trio.fail_after(timeout):
-            yield
+        with trio.fail_after(timeout) as clock:
+            yield clock
     except trio.TooSlowError:
         raise NotOpened(late) from None
     except ssl.SSLCertVerificationError as error:

@@ -23,6 +23,7 @@ from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.crowd import Crowds
 from mcproxy.server.shared import Entrance
 from mcproxy.server.trust import TrustMaterial
+from mcproxy.server.upstream_logins import UpstreamLogins
 from mcproxy.wire.to_binary import to_binary
 from mcproxy.wire.to_text import to_text
 from mcproxy.wire.to_twemproxy import to_twemproxy
@@ -40,16 +41,20 @@ class PoolName(NamedTuple):
 
 @dataclass(frozen=True)
 class UpstreamState:
-    """One upstream of the configuration, made ready. `context` is of its TLS; `login` is who we are there.
+    """One upstream of the configuration, made ready. `context` is of its TLS; `login` is who we are there, and `logins`
+    what has come of it.
 
-    `tls_identity` tells one state of the TLS settings and their files from another; `expiries` are as a listener's.
+    `trust` tells one state of what its certificate is held to from another, and `shown` that of our own certificate and
+    its key; both None without TLS. `expiries` are as a listener's.
     """
 
     name: str
     settings: Upstream
     context: ssl.SSLContext | None = None
-    tls_identity: bytes | None = field(default=None, repr=False)
+    trust: bytes | None = field(default=None, repr=False)
+    shown: bytes | None = field(default=None, repr=False)
     login: Credentials | None = field(default=None, repr=False)
+    logins: UpstreamLogins = field(default_factory=UpstreamLogins, repr=False, compare=False)
     expiries: Mapping[str, float] = field(default_factory=dict)
 
     @property

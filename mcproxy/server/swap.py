@@ -46,8 +46,8 @@ def _renew_links(state: ServerState, replaced: Generation) -> None:
     """Links whose TLS or login has changed are opened anew; those that wait for their next try wait no longer."""
     for name, pool in state.pools.items():
         before, now = replaced.upstreams[name.upstream], state.generation.upstreams[name.upstream]
-        same_tls = before.tls_identity == now.tls_identity
-        if same_tls and before.login == now.login:
+        trusted = before.trust == now.trust  # who is upstream; our own certificate and login don't change that
+        if trusted and before.shown == now.shown and before.login == now.login:
             pool.hurry()
         else:
-            pool.renew(trusted=same_tls)
+            pool.renew(trusted=trusted)

@@ -2,9 +2,9 @@
 
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import Metrics, UpstreamFailure
+from mcproxy.relay.link_ends import ASKED_TO_LOG_IN
 from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.poller import STOPPED
-from mcproxy.relay.retry import ASKED_TO_LOG_IN
 
 log = get_logger()
 

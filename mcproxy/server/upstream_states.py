@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+from pathlib import Path
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.config.expiry import upstream_expiries
@@ -23,7 +24,8 @@ def upstream_states(settings: Settings, readable: Settings) -> dict[str, Upstrea
             name=name,
             settings=upstream,
             context=None if tls is None else client_context(tls),
-            tls_identity=None if tls is None else _identity(tls, upstream.server_name),
+            trust=None if tls is None else _digest(f"{upstream.server_name} {tls.minimum_version}", tls.ca),
+            shown=None if tls is None else _digest("", tls.certificate, tls.key),
             login=None if login is None else _credentials(login, name),
             expiries={} if tls is None else upstream_expiries(tls),
         )
@@ -51,10 +53,10 @@ def client_context(tls: UpstreamTls) -> ssl.SSLContext:
     return context
 
 
-def _identity(tls: UpstreamTls, server_name: str | None) -> bytes:
-    """What tells one state of the settings and their files from another. Raises OSError."""
-    digest = hashlib.sha256(f"{server_name} {tls.minimum_version}".encode())
-    for path in (tls.ca, tls.certificate, tls.key):
+def _digest(settings: str, *files: Path | None) -> bytes:
+    """What tells one state of settings and files from another. Raises OSError."""
+    digest = hashlib.sha256(settings.encode())
+    for path in files:
         digest.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()
 

@@ -1,17 +1,13 @@
 """DIGEST-MD5 (RFC 2831), the client's side, through pure-sasl. Obsolete (RFC 6331), and still what some upstreams have.
 
-    EMPTY   --digest-challenge--> PROVED     the digest-response
-    PROVED  --response-auth--> TRUSTED       an empty response; or it comes with the yes
-    TRUSTED --the yes--> accepted
-
-As with SCRAM, a yes without upstream's own proof is none. pure-sasl reads challenges loosely (repeated and unknown
-directives, no bounds), takes a `rspauth` that comes first, and makes its nonce with a generator that can be guessed.
+Upstream's challenge is the digest-challenge, our proof the digest-response, and its own the response-auth. pure-sasl
+reads challenges loosely (repeated and unknown directives, no bounds), takes a `rspauth` that comes first, and makes its
+nonce with a generator that can be guessed.
 """
 
 import re
 import secrets
 from contextlib import suppress
-from enum import Enum, auto
 from typing import Final
 
 from puresasl import QOP, SASLError, SASLProtocolException  # type: ignore[import-untyped]
@@ -20,7 +16,8 @@ from puresasl.mechanisms import DigestMD5Mechanism  # type: ignore[import-untype
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.errors import UpstreamConfused
-from mcproxy.auth.upstream.mechanisms import OUT_OF_PLACE, TOO_SOON, ClientMechanism
+from mcproxy.auth.upstream.mechanisms import TOO_SOON
+from mcproxy.auth.upstream.mutual import MutualMechanism
 from mcproxy.auth.upstream.simple import SERVICE
 
 # RFC 2831 section 7.1: tokens and quoted strings. Empty elements and white space before a comma, which it allows and
@@ -35,13 +32,6 @@ _NONCE_BYTES: Final = 24
 NO_CHALLENGE: Final = "its challenge is not one of DIGEST-MD5"
 
 
-class State(Enum):
-    EMPTY = auto()
-    PROVED = auto()
-    TRUSTED = auto()
-    OVER = auto()
-
-
 class _Mechanism(DigestMD5Mechanism):  # type: ignore[misc]
     """With a nonce of ours from the system's randomness, whatever pure-sasl assigns."""
 
@@ -54,35 +44,18 @@ class _Mechanism(DigestMD5Mechanism):  # type: ignore[misc]
         self._own_nonce = secrets.token_urlsafe(_NONCE_BYTES).encode()
 
 
-class DigestMd5(ClientMechanism):
+class DigestMd5(MutualMechanism):
     name = "DIGEST-MD5"
 
     def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
         # Nothing is protected but the login: TLS is for the rest.
         client = SASLClient("", SERVICE, qops=(QOP.AUTH,))
         self._client = client
         self._mechanism = _Mechanism(client, username=credentials.username, password=credentials.password)
-        self._state = State.EMPTY
 
-    def start(self) -> bytes:
+    def _first(self) -> bytes:
         return b""
-
-    def step(self, challenge: bytes) -> bytes:
-        state, self._state = self._state, State.OVER
-        if state is State.EMPTY:
-            return self._prove(challenge)
-        if state is State.PROVED:
-            self._trust(challenge)
-            self._state = State.TRUSTED
-            return b""
-        raise UpstreamConfused(OUT_OF_PLACE)
-
-    def accepted(self, data: bytes) -> None:
-        state, self._state = self._state, State.OVER
-        if state is State.PROVED:
-            self._trust(data)
-        elif state is not State.TRUSTED:
-            raise UpstreamConfused(TOO_SOON)
 
     def _prove(self, challenge: bytes) -> bytes:
         directives = _directives(challenge)
@@ -95,7 +68,6 @@ class DigestMd5(ClientMechanism):
             response = self._mechanism.process(challenge)
         if not response:
             raise UpstreamConfused(NO_CHALLENGE)
-        self._state = State.PROVED
         return response
 
     def _trust(self, message: bytes) -> None:

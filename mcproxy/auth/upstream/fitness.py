@@ -1,6 +1,7 @@
 """What can be logged in with at all: judged by the configuration, and once more before a login."""
 
 import hashlib
+import unicodedata
 from typing import Final
 
 from mcproxy.auth.preparation import NAME_LIMIT, PASSWORD_LIMIT, PreparationError, prepare
@@ -12,13 +13,16 @@ MECHANISMS: Final = (
     *("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"),
 )
 
+_UNSEEN: Final = ("Cf", "Zl", "Zp")  # general categories of Unicode: formatting (such as right to left), line ends
+
 
 def credentials_problem(protocol: str, credentials: Credentials) -> str | None:
     """Why no login can be made of these, or None: a fixed sentence, which holds neither name nor password.
 
     Texts go up as they are written, since memcached's own users file and Cyrus's sasldb compare them so; SCRAM alone
     sends and hashes what SASLprep (RFC 4013) makes of them, as RFC 5802 asks. Control characters have no place in
-    either, least of all the NUL that divides PLAIN's message and the line end that divides commands.
+    either, least of all the NUL that divides PLAIN's message and the line end that divides commands; nor has in a name
+    what would make it look like another, which SASLprep takes out by itself.
     """
     mechanism = credentials.mechanism
     if mechanism is None and protocol != "text":
@@ -29,15 +33,18 @@ def credentials_problem(protocol: str, credentials: Credentials) -> str | None:
         return "MD5, which the mechanism to log in with needs, is switched off on this machine"
     if mechanism == "EXTERNAL":
         return None
+    prepared = mechanism is not None and mechanism.startswith("SCRAM-")
     for what, text, limit in (
         ("user name", credentials.username, NAME_LIMIT),
         ("password", credentials.password, PASSWORD_LIMIT),
     ):
         problem = _text_problem(text, limit)
-        if problem is None and mechanism is not None and mechanism.startswith("SCRAM-"):
+        if problem is None and prepared:
             problem = _preparation_problem(text)
         if problem:
             return f"the {what} to log in with {problem}"
+    if not prepared and any(unicodedata.category(character) in _UNSEEN for character in credentials.username):
+        return "the user name to log in with holds a character that isn't seen (of formatting, or a line's end)"
     if mechanism is None and " " in credentials.username:
         return "the user name to log in with holds a space, which ends it in a token"
     return None
@@ -59,7 +66,7 @@ def _text_problem(text: str, limit: int) -> str | None:
         return "is not valid UTF-8"
     if len(text.encode()) > limit:
         return f"is longer than {limit} bytes"
-    if any(character < " " or character == "\x7f" for character in text):
+    if any(unicodedata.category(character) == "Cc" for character in text):
         return "holds a control character"
     return None
 

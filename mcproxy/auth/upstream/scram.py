@@ -1,26 +1,27 @@
 """SCRAM, the client's side (RFC 5802, RFC 7677), through scramp, with and without channel binding.
 
-    EMPTY   --start--> NAMED         the client-first-message
-    NAMED   --server-first--> PROVED the client-final-message, at the price of the iterations
-    PROVED  --server-final--> TRUSTED  an empty response; or it comes with the yes
-    TRUSTED --the yes--> accepted
-
-Upstream has to prove that it knows the verifier: a yes without its signature is none. scramp compares nonce and
-signature and hashes with `hashlib.pbkdf2_hmac`; it bounds neither messages nor nonces, and lets ten million iterations
-pass, so messages are held against the grammar before it sees them. A mechanism without -PLUS says `n`: it is the
-configuration that names the mechanism, not upstream, so there is nothing that `y` could guard.
+We start with the client-first-message. Upstream's challenge is the server-first-message, our proof is in the
+client-final-message, at the price of the iterations, and upstream's in the server-final-message: it has to prove that
+it knows the verifier. scramp makes and reads messages and compares nonce and signature; it bounds neither messages nor
+nonces, and lets ten million iterations pass, so messages are held against the grammar before it sees them. A mechanism
+without -PLUS says `n`: it is the configuration that names the mechanism, not upstream, so there is nothing that `y`
+could guard.
 """
 
+import hmac
 import re
+from base64 import b64encode
 from contextlib import suppress
-from enum import Enum, auto
 from typing import Final
 
 from scramp import ScramClient, ScramException  # type: ignore[import-untyped]
+from scramp.core import ClientStage  # type: ignore[import-untyped]
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.errors import LoginRefused, UpstreamConfused
-from mcproxy.auth.upstream.mechanisms import OUT_OF_PLACE, TOO_SOON, ClientMechanism
+from mcproxy.auth.upstream.mechanisms import TOO_SOON
+from mcproxy.auth.upstream.mutual import MutualMechanism
+from mcproxy.auth.upstream.salting import SaltedPassword
 
 PLUS: Final = "-PLUS"
 BINDING_TYPE: Final = "tls-server-end-point"
@@ -39,46 +40,40 @@ _SERVER_FINAL: Final = re.compile(rb"v=%s%s" % (_BASE64, _EXTENSIONS))
 _SERVER_ERROR: Final = re.compile(rb"e=[\x01-\x2b\x2d-\x7f]{1,256}%s" % _EXTENSIONS)
 
 
-class State(Enum):
-    EMPTY = auto()
-    NAMED = auto()
-    PROVED = auto()
-    TRUSTED = auto()
-    OVER = auto()
+class _Client(ScramClient):  # type: ignore[misc]
+    """Whose salted password is kept from login to login. The formulas are those of RFC 5802 section 3."""
+
+    salted: SaltedPassword
+
+    def get_client_final(self) -> str:
+        self._set_stage(ClientStage.get_client_final)
+        algorithm = self.hf().name
+        salted = self.salted.of(algorithm, bytes(self.password), bytes(self.salt), int(self.iterations))
+        binding = b64encode(self.gs2_header.make_cbind_input(self.cb)).decode()
+        without_proof = f"c={binding},r={self.nonce}"
+        authenticated = f"{self.client_first_bare},{self.server_first},{without_proof}".encode()
+        client_key = hmac.digest(salted, b"Client Key", algorithm)
+        signature = hmac.digest(self.hf(client_key).digest(), authenticated, algorithm)
+        self.server_signature = hmac.digest(hmac.digest(salted, b"Server Key", algorithm), authenticated, algorithm)
+        proof = bytes(key ^ sign for key, sign in zip(client_key, signature, strict=True))
+        return f"{without_proof},p={b64encode(proof).decode()}"
 
 
-class Scram(ClientMechanism):
+class Scram(MutualMechanism):
     """Raises LoginRefused for a -PLUS mechanism without the channel binding that it needs."""
 
     def __init__(self, credentials: Credentials, name: str, binding: bytes | None) -> None:
+        super().__init__()
         self.name = name
         bound = (BINDING_TYPE, binding) if name.endswith(PLUS) else None
         if bound is not None and not binding:
             raise LoginRefused("its certificate gives no channel binding, which the mechanism to log in with needs")
-        self._client = ScramClient([name], credentials.username, credentials.password, channel_binding=bound)
-        self._state = State.EMPTY
+        self._client = _Client([name], credentials.username, credentials.password, channel_binding=bound)
+        self._client.salted = credentials.salted
 
-    def start(self) -> bytes:
-        self._state = State.NAMED
+    def _first(self) -> bytes:
         message: str = self._client.get_client_first()
         return message.encode()
-
-    def step(self, challenge: bytes) -> bytes:
-        state, self._state = self._state, State.OVER
-        if state is State.NAMED:
-            return self._prove(challenge)
-        if state is State.PROVED:
-            self._trust(challenge)
-            self._state = State.TRUSTED
-            return b""
-        raise UpstreamConfused(OUT_OF_PLACE)
-
-    def accepted(self, data: bytes) -> None:
-        state, self._state = self._state, State.OVER
-        if state is State.PROVED:
-            self._trust(data)
-        elif state is not State.TRUSTED:
-            raise UpstreamConfused(TOO_SOON)
 
     def _prove(self, message: bytes) -> bytes:
         if _SERVER_ERROR.fullmatch(message):
@@ -95,7 +90,6 @@ class Scram(ClientMechanism):
         if not final:
             # Raised out here, so that no traceback leads to what scramp had at hand.
             raise UpstreamConfused("its first message has another's nonce, or a salt of less than 12 bytes")
-        self._state = State.PROVED
         return final.encode()
 
     def _trust(self, message: bytes) -> None:

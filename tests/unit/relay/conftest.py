@@ -1,8 +1,10 @@
 """The play: nothing may be left of a conversation when it is over."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
+from trio.testing import MockClock
 
 from tests.unit.relay.harness import Play
 
@@ -27,3 +29,10 @@ def small_play() -> Iterator[Play]:
         play.finish()
     finally:
         play.abandon()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MockClock:
+    """A clock that stands still; the pool's waits are not varied."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: high)
+    return MockClock()

@@ -19,7 +19,7 @@ from mcproxy.relay.link import Link
 from mcproxy.relay.obstacle import UNAVAILABLE
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.secured import Connection, Secured, socket_of
-from mcproxy.relay.session import Session
+from mcproxy.relay.session import Session, Translate
 from mcproxy.relay.shared_links import SharedLinks
 from mcproxy.wire.binary import BinaryParser, BinaryRules
 from mcproxy.wire.gathered import Gathering
@@ -226,6 +226,7 @@ class Play:
         one_command: bool = False,
         data: bytes = b"",
         pair: tuple[socket.socket, socket.socket | Secured] | None = None,
+        translate: Translate | None = None,
     ) -> Client:
         """A client that has logged in; `data` came behind its login. `pair`: its end and the proxy's.
 
@@ -247,7 +248,7 @@ class Play:
         else:
             parser = TextParser(rules, session, token)
         self.clients.append(client)
-        session.start(one_at_a_time(parser, session) if one_command else parser, data)
+        session.start(one_at_a_time(parser, session) if one_command else parser, data, translate)
         return client
 
     # What happens.

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 from mcproxy.relay.link import Link
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
-from tests.unit.relay.test_pool_renewal import Stage
+from tests.unit.relay.stage import Stage
 from tests.unit.wire.driving import Collector
 from tests.unit.wire.granting import text
 

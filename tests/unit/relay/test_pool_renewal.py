@@ -1,105 +1,16 @@
 """Links that are opened anew after a reload, and those whose login was refused. The clock stands still."""
 
-import random
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mcproxy.relay import login_waits
 from mcproxy.relay.link import Link
-from mcproxy.relay.obstacle import LOGIN_REFUSED, LOGIN_SILENT, UNREACHABLE, UNTRUSTED, NotOpened, Obstacle
-from mcproxy.relay.poller import Relay
-from mcproxy.relay.pool import Pool
-from mcproxy.relay.retry import ASKED_TO_LOG_IN, FIRST_WAIT, LONGEST_WAIT
-from mcproxy.wire.administration_requests import Watch
-from tests.unit.wire.driving import Collector
-
-
-class Stage:
-    """Opens connections, unless there is an `obstacle`; and is the pool's observer. `tries` are the times."""
-
-    def __init__(self) -> None:
-        self.obstacle: Obstacle | None = None
-        self.hold: trio.Event | None = None
-        self.tries: list[float] = []
-        self.far: list[socket.socket] = []
-        self.news: list[str] = []
-        self.waits: list[float] = []
-        self.outdated = 0
-
-    async def open(self) -> socket.socket:
-        self.tries.append(trio.current_time())
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.obstacle is not None:
-            raise NotOpened(self.obstacle)
-        near, far = socket.socketpair()
-        near.setblocking(False)
-        self.far.append(far)
-        return near
-
-    def link_opened(self, protocol: str) -> None:
-        self.news.append("opened")
-
-    def link_lost(self, protocol: str, reason: str) -> None:
-        self.news.append("lost")
-
-    def link_retired(self, protocol: str) -> None:
-        self.news.append("retired")
-
-    def link_failed(self, protocol: str, problem: NotOpened, wait: float) -> None:
-        self.news.append("failed")
-        self.waits.append(wait)
-
-    def links_outdated(self, protocol: str, outdated: int) -> None:
-        self.outdated = outdated
-
-    def no_place(self, protocol: str, most: int) -> None:
-        self.news.append("no place")
-
-    def denied(self, protocol: str) -> None:
-        self.news.append("denied")
-
-    def new(self) -> list[str]:
-        news, self.news = self.news, []
-        return news
-
-
-def waiting(*, endless: bool = False) -> Watch:
-    """A request in flight."""
-    request = Watch(Collector(), b"watch\r\n", "inspect")
-    request.begun = endless
-    return request
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> MockClock:
-    """A clock that stands still; the pool's waits are not varied."""
-    monkeypatch.setattr(random, "uniform", lambda low, high: high)
-    return MockClock()
-
-
-@asynccontextmanager
-async def running(size: int = 1) -> AsyncIterator[tuple[Pool, Stage]]:
-    errors: list[BaseException] = []
-    relay = Relay(1 << 28, errors.append)
-    stage = Stage()
-    pool = Pool(relay, "text", stage.open, size, 1.0, stage)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(relay.run)
-        nursery.start_soon(pool.run)
-        await wait_all_tasks_blocked()
-        assert stage.new() == ["opened"] * size
-        yield pool, stage
-        nursery.cancel_scope.cancel()
-    assert not errors
-    assert not relay.handlers
-    for far in stage.far:
-        far.close()
+from mcproxy.relay.link_ends import ASKED_TO_LOG_IN
+from mcproxy.relay.obstacle import LOGIN_REFUSED, LOGIN_SILENT, OUTDATED, UNREACHABLE, UNTRUSTED, Obstacle
+from mcproxy.relay.pool import TRUSTED_ON
+from mcproxy.relay.retry import FIRST_WAIT, LONGEST_WAIT
+from tests.unit.relay.stage import running, waiting
 
 
 async def test_a_new_link_comes_first_and_the_old_one_answers_what_it_was_asked(clock: MockClock) -> None:
@@ -156,6 +67,49 @@ async def test_what_is_not_trusted_any_more_ends_all_the_same(clock: MockClock, 
         clock.jump(LONGEST_WAIT)
         await wait_all_tasks_blocked()
         assert len(pool.links) == 2
+
+
+async def test_what_is_not_trusted_any_more_does_not_wait_for_what_hangs(clock: MockClock) -> None:
+    """A new link may take as long as its handshake may take; the old ones answer what they were asked, and end."""
+    async with running(2) as (pool, stage):
+        first, second = pool.links
+        first.submit(waiting())
+        stage.hold = hold = trio.Event()
+        pool.renew(trusted=False)
+        await wait_all_tasks_blocked()
+        clock.jump(TRUSTED_ON * 0.99)
+        await wait_all_tasks_blocked()
+        assert pool.links == [first, second]
+        clock.jump(TRUSTED_ON * 0.02)
+        await wait_all_tasks_blocked()
+        assert pool.links == []
+        assert first.retired
+        assert not first.closed
+        assert second.closed
+        assert stage.new() == ["retired"] * 2
+        assert stage.outdated == 0
+        assert pool.obstacle is OUTDATED
+        hold.set()
+        await wait_all_tasks_blocked()
+        assert stage.new() == ["opened"] * 2
+        assert pool.obstacle is None
+
+
+async def test_each_reload_has_its_own_second(clock: MockClock) -> None:
+    async with running() as (pool, stage):
+        pool.renew(trusted=False)
+        await wait_all_tasks_blocked()
+        (second,) = pool.links
+        clock.jump(TRUSTED_ON / 2)
+        stage.hold = trio.Event()
+        pool.renew(trusted=False)
+        await wait_all_tasks_blocked()
+        clock.jump(TRUSTED_ON * 0.75)
+        await wait_all_tasks_blocked()
+        assert pool.links == [second], "the first reload's second is over, and not its own"
+        clock.jump(TRUSTED_ON / 2)
+        await wait_all_tasks_blocked()
+        assert pool.links == []
 
 
 async def test_what_is_being_opened_with_the_old_is_given_up(clock: MockClock) -> None:

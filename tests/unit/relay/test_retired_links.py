@@ -3,7 +3,7 @@
 from tests.support import packets
 from tests.support.certificates import Certificates
 from tests.support.packets import packet
-from tests.unit.relay.harness import LIMITS, TIMEOUT, Play, Upstream
+from tests.unit.relay.harness import LIMITS, TIMEOUT, Client, Play, Upstream
 from tests.unit.relay.secured_upstream import Contexts, secured_upstream
 
 
@@ -12,6 +12,46 @@ def retire(play: Play, upstream: Upstream) -> None:
     play.links.links.remove(upstream.link)
     upstream.link.retire()
     play.relay.settle()
+
+
+def asking(play: Play, asked: bytes, *, binary: bool = False, one_command: bool = False) -> tuple[Upstream, Client]:
+    """A link that owes a client the answer to what was asked."""
+    old = play.upstream(binary=binary)
+    client = play.client(binary=binary, one_command=one_command)
+    client.send(asked)
+    play.run()
+    return old, client
+
+
+def waiting_behind(
+    play: Play, asked: bytes, *, binary: bool = False, one_command: bool = False
+) -> tuple[Upstream, Upstream, Client]:
+    """The same when that link is retired and another follows it: old, new, client."""
+    old, client = asking(play, asked, binary=binary, one_command=one_command)
+    new = play.upstream(binary=binary)
+    retire(play, old)
+    return old, new, client
+
+
+def answered(play: Play, upstream: Upstream) -> bytes:
+    """Let it answer, round after round, that nothing is found and that counters are 3; returns what it was asked."""
+    asked = b""
+    for _ in range(20):
+        came = upstream.receive()
+        asked += came
+        upstream.send(b"END\r\n" * came.count(b"get ") + b"3\r\n" * came.count(b"incr "))
+        play.run()
+    return asked
+
+
+def numbered_keys() -> list[bytes]:
+    """More than go up in one line."""
+    return [b"k%03d" % number for number in range(250)]
+
+
+def keys_of(lines: bytes) -> list[bytes]:
+    """The keys of retrieval lines."""
+    return lines.replace(b"\r\n", b"").replace(b"get ", b" ").split()
 
 
 def test_an_idle_link_ends_at_once(play: Play) -> None:
@@ -83,12 +123,7 @@ def test_what_was_submitted_and_not_sent_yet_still_goes_up(play: Play) -> None:
 
 def test_a_session_that_never_pauses_moves(play: Play) -> None:
     """It sends its next request before each reply: without a bound it would keep the old link for ever."""
-    old = play.upstream()
-    client = play.client()
-    client.send(b"incr a 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\n")
     client.send(b"incr b 1\r\nget c\r\n")
     play.run()
     old.ask(b"incr a 1\r\n")
@@ -108,13 +143,8 @@ def test_a_session_that_never_pauses_moves(play: Play) -> None:
 
 def test_replies_keep_their_order_while_a_session_moves(play: Play) -> None:
     """However many of those in flight are answered at a time, and with a multi-get that was cut up among them."""
-    old = play.upstream()
-    client = play.client()
-    keys = [b"k%03d" % number for number in range(250)]
-    client.send(b"incr a 1\r\nincr b 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\nincr b 1\r\n")
+    keys = numbered_keys()
     client.send(b"get " + b" ".join(keys) + b"\r\nincr c 1\r\n")
     play.run()
     old.ask(b"incr a 1\r\nincr b 1\r\n")
@@ -125,15 +155,9 @@ def test_replies_keep_their_order_while_a_session_moves(play: Play) -> None:
     old.send(b"2\r\n")
     play.run()
     assert old.lost == ["retired"]
-    asked = b""
-    for _ in range(20):
-        came = new.receive()
-        asked += came
-        new.send(b"END\r\n" * came.count(b"get ") + b"3\r\n" * came.count(b"incr "))
-        play.run()
-    retrieval, between, last = asked.partition(b"incr c 1\r\n")
+    retrieval, between, last = answered(play, new).partition(b"incr c 1\r\n")
     assert (between, last) == (b"incr c 1\r\n", b"")
-    assert retrieval.replace(b"\r\n", b"").replace(b"get ", b" ").split() == keys
+    assert keys_of(retrieval) == keys
     assert client.receive() == b"2\r\nEND\r\n3\r\n"
 
 
@@ -141,7 +165,7 @@ def test_a_cut_retrieval_moves_in_its_middle(play: Play) -> None:
     """Its window held back some of its lines when the link was retired: they go up on the other."""
     old = play.upstream()
     client = play.client()
-    keys = [b"k%03d" % number for number in range(250)]
+    keys = numbered_keys()
     client.send(b"get " + b" ".join(keys) + b"\r\n")
     play.run()
     first = old.receive()
@@ -149,22 +173,15 @@ def test_a_cut_retrieval_moves_in_its_middle(play: Play) -> None:
     new = play.upstream()
     retire(play, old)
     old.send(b"END\r\n" * first.count(b"\r\n"))
-    asked = first
-    for _ in range(20):
-        play.run()
-        came = new.receive()
-        asked += came
-        new.send(b"END\r\n" * came.count(b"\r\n"))
+    play.run()
+    asked = first + answered(play, new)
     assert old.lost == ["retired"]
-    assert asked.replace(b"\r\n", b"").replace(b"get ", b" ").split() == keys
+    assert keys_of(asked) == keys
     assert client.receive() == b"END\r\n"
 
 
 def test_a_client_that_leaves_while_it_waits(play: Play) -> None:
-    old = play.upstream()
-    client = play.client()
-    client.send(b"incr a 1\r\n")
-    play.run()
+    old, client = asking(play, b"incr a 1\r\n")
     retire(play, old)
     client.send(b"incr b 1\r\n")
     play.run()
@@ -177,10 +194,7 @@ def test_a_client_that_leaves_while_it_waits(play: Play) -> None:
 
 
 def test_a_retired_link_without_another(play: Play) -> None:
-    old = play.upstream()
-    client = play.client()
-    client.send(b"incr a 1\r\n")
-    play.run()
+    old, client = asking(play, b"incr a 1\r\n")
     retire(play, old)
     client.send(b"incr b 1\r\n")
     play.run()
@@ -190,12 +204,7 @@ def test_a_retired_link_without_another(play: Play) -> None:
 
 
 def test_a_retired_link_that_hangs_times_out(play: Play) -> None:
-    old = play.upstream()
-    client = play.client()
-    client.send(b"incr a 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\n")
     client.send(b"incr b 1\r\n")
     play.run()
     play.sweep(TIMEOUT + 0.1)
@@ -205,12 +214,7 @@ def test_a_retired_link_that_hangs_times_out(play: Play) -> None:
 
 
 def test_a_frame_that_comes_in_parts_while_its_session_waits(play: Play) -> None:
-    old = play.upstream()
-    client = play.client()
-    client.send(b"incr a 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\n")
     for part in (b"set b 0 0 10", b"\r\n01234", b"56789\r", b"\nget c\r\n"):
         client.send(part)
         play.run()
@@ -221,12 +225,7 @@ def test_a_frame_that_comes_in_parts_while_its_session_waits(play: Play) -> None
 
 
 def test_binary_sessions_move_too(play: Play) -> None:
-    old = play.upstream(binary=True)
-    client = play.client(binary=True)
-    client.send(packet(packets.GET, b"a", opaque=7))
-    play.run()
-    new = play.upstream(binary=True)
-    retire(play, old)
+    old, new, client = waiting_behind(play, packet(packets.GET, b"a", opaque=7), binary=True)
     client.send(packet(packets.NOOP, opaque=8))
     play.run()
     old.ask(packet(packets.GET, b"a", opaque=1))
@@ -242,12 +241,7 @@ def test_binary_sessions_move_too(play: Play) -> None:
 
 def test_waiting_for_another_link_is_no_way_around_the_guard(play: Play) -> None:
     """Where pipelines are refused: the second command came while the first one's reply was owed."""
-    old = play.upstream()
-    client = play.client(one_command=True)
-    client.send(b"incr a 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\n", one_command=True)
     client.send(b"flush_all\r\n")
     play.run()
     old.send(b"1\r\n")
@@ -257,19 +251,13 @@ def test_waiting_for_another_link_is_no_way_around_the_guard(play: Play) -> None
 
 
 def test_an_honest_client_of_the_guard_moves(play: Play) -> None:
-    old = play.upstream()
-    client = play.client(one_command=True)
-    client.send(b"incr a 1\r\n")
-    play.run()
-    new = play.upstream()
-    retire(play, old)
+    old, new, client = waiting_behind(play, b"incr a 1\r\n", one_command=True)
     old.send(b"1\r\n")
     play.run()
     assert client.receive() == b"1\r\n"
-    keys = [b"k%03d" % number for number in range(250)]
+    keys = numbered_keys()
     client.send(b"get " + b" ".join(keys) + b"\r\n")
-    for _ in range(20):
-        play.run()
-        new.send(b"END\r\n" * new.receive().count(b"\r\n"))
+    play.run()
+    answered(play, new)
     assert client.receive() == b"END\r\n"
     assert play.said(client, b"bogus\r\n") == b"ERROR\r\n"

@@ -1,35 +1,13 @@
 """An upstream that does not read: those who write to it wait, and go on when it reads again."""
 
 from mcproxy.relay.link_output import UNSENT_LIMIT
-from tests.unit.relay.harness import (
-    Play,
-)
+from tests.unit.relay.harness import Play
+from tests.unit.relay.writing import assert_writers_wait
 
 
 def test_an_upstream_that_does_not_read_stops_those_who_write(play: Play) -> None:
     upstream = play.upstream(send_buffer=4096)
-    writer = play.client()
-    frame = b"set k 0 0 100000\r\n" + b"v" * 100_000 + b"\r\n"
-    writer.push(frame * 100)
-    for _ in range(200):
-        play.run()
-        writer.push()
-    assert writer.unsent, "the proxy never stopped reading"
-    assert upstream.link.unsent <= UNSENT_LIMIT + 2 * len(frame)
-    # It goes on when upstream reads, and everything arrives once and in order.
-    came = b""
-    stored = 0
-    while True:
-        data = upstream.receive()
-        came += data
-        upstream.send(b"STORED\r\n" * (len(came) // len(frame) - stored))
-        stored = len(came) // len(frame)
-        writer.push()
-        play.run()
-        if not data and play.quiet():
-            break
-    assert came == frame * 100
-    assert writer.receive() == b"STORED\r\n" * 100
+    assert_writers_wait(play, upstream, 100)
 
 
 def test_the_link_bounds_what_new_sessions_add_too(play: Play) -> None:

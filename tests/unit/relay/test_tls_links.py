@@ -2,12 +2,12 @@
 
 import pytest
 
-from mcproxy.relay.link_output import UNSENT_LIMIT
 from tests.support import packets
 from tests.support.certificates import Certificates
 from tests.support.packets import packet
 from tests.unit.relay.harness import MEGABYTE, Play, Store, value_block
 from tests.unit.relay.secured_upstream import Contexts, secured_upstream
+from tests.unit.relay.writing import assert_writers_wait
 
 ASKED = b"set a 0 0 1\r\nx\r\ngets b c\r\nmg d v\r\nincr n 1\r\n"
 REPLY = b"STORED\r\nVALUE b 0 5 7\r\nEND\r\n\r\nVALUE c 0 1 8\r\nz\r\nEND\r\nVA 4\r\nEN\r\n\r\n12\r\n"
@@ -146,24 +146,4 @@ def test_binary_packets(play: Play, contexts: Contexts) -> None:
 def test_an_upstream_that_does_not_read_stops_those_who_write(play: Play, contexts: Contexts) -> None:
     """What is kept of a record goes out before anything else; nothing is encrypted twice, or lost."""
     upstream = secured_upstream(play, contexts, send_buffer=4096)
-    writer = play.client()
-    frame = b"set k 0 0 100000\r\n" + b"v" * 100_000 + b"\r\n"
-    writer.push(frame * 60)
-    for _ in range(200):
-        play.run()
-        writer.push()
-    assert writer.unsent, "the proxy never stopped reading"
-    assert upstream.link.unsent <= UNSENT_LIMIT + 2 * len(frame)
-    came = b""
-    stored = 0
-    for _ in range(20_000):
-        came += upstream.receive()
-        upstream.send(b"STORED\r\n" * (len(came) // len(frame) - stored))
-        stored = len(came) // len(frame)
-        writer.push()
-        play.run()
-        if stored == 60:
-            break
-    assert came == frame * 60
-    assert writer.receive() == b"STORED\r\n" * 60
-    assert upstream.link.unsent == 0
+    assert_writers_wait(play, upstream, 60)

@@ -60,6 +60,13 @@ def test_a_signature_without_a_hash_has_no_binding() -> None:
     assert server_end_point(self_signed(ed25519.Ed25519PrivateKey.generate(), None)) is None
 
 
+def test_a_certificate_that_cannot_be_read_has_no_binding(certificates: Certificates) -> None:
+    pem = certificates.unreadable("unreadable").certificate.read_text()
+    with pytest.raises(ValueError, match="EncodedDefault"):
+        x509.load_pem_x509_certificate(pem.encode())
+    assert server_end_point(ssl.PEM_cert_to_DER_cert(pem)) is None
+
+
 def tls(certificates: Certificates, **more: object) -> ListenerTls:
     return ListenerTls(
         certificate=certificates.server_certificate,

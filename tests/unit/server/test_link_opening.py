@@ -14,6 +14,7 @@ from mcproxy.relay.obstacle import (
     LOGIN_REFUSED,
     LOGIN_SILENT,
     LOGIN_WANTED,
+    NO_META_COMMANDS,
     SILENT,
     STRANGE,
     UNREACHABLE,
@@ -38,7 +39,8 @@ GREETINGS: dict[str, tuple[str, Says, Obstacle, str]] = {
     "full, binary": ("binary", Says(TOO_MANY, stays=False), FULL, ""),
     "closes": ("text", Says(b"", stays=False), STRANGE, "it closed the connection"),
     "closes within": ("text", Says(b"VERSION 1.", stays=False), STRANGE, "it closed the connection"),
-    "says more": ("text", Says(VERSION + b"END\r\n"), STRANGE, "it answered version with 'VERSION 1.6.18'"),
+    "says more": ("text", Says(VERSION + b"END\r\n"), STRANGE, "it says more than it was asked"),
+    "knows no meta commands": ("text", Says(b"VERSION 1.6.18\r\nERROR\r\n"), NO_META_COMMANDS, ""),
     "never ends its line": ("text", Says(b"VERSION " + b"1" * 300), STRANGE, ""),
     "bare line feed": ("text", Says(b"VERSION 1.6.18\n"), STRANGE, ""),
     "wants a login, text": ("text", Says(b"CLIENT_ERROR unauthenticated\r\n"), LOGIN_WANTED, ""),
@@ -122,6 +124,39 @@ async def test_a_login_that_goes_wrong(mock_clock: MockClock, tmp_path: Path, na
     assert problem.obstacle is obstacle, str(problem)
     assert "a-secret" not in str(problem)
     assert "Auth failure" not in str(problem)
+
+
+async def test_a_password_that_upstream_repeats_is_not_told(mock_clock: MockClock, tmp_path: Path) -> None:
+    """An upstream that is not what it seems may say anything in the place of its version."""
+    unauthenticated = b"CLIENT_ERROR unauthenticated\r\n"
+    repeats = Says(unauthenticated, b"STORED\r\n", b"gateway a-secret\r\n")
+    async with upstream(tmp_path, repeats, login=Credentials(None, "gateway", "a-secret")) as there:
+        problem = await fails(there, "text")
+    assert (problem.obstacle, str(problem)) == (STRANGE, "it answered version with something else")
+
+
+async def test_silence_behind_a_refusal_is_the_same_refusal(mock_clock: MockClock, tmp_path: Path) -> None:
+    """Whoever slows wrong passwords may answer them later than we wait. A login that is taken ends that."""
+    silent = [Says(b"") for _ in range(3)]
+    answers = [
+        silent[0],
+        Says(reply(0x21, b"Auth failure.", 0x20)),
+        silent[1],
+        Says(reply(0x21, b"Authenticated"), GREETED),
+        silent[2],
+    ]
+
+    async def next_one(stream: trio.SocketStream) -> None:
+        await answers.pop(0)(stream)
+
+    async with upstream(tmp_path, next_one, login=PLAIN) as there:
+        assert (await fails_in_time(mock_clock, there, "binary", silent[0])).obstacle is LOGIN_SILENT
+        refused = await fails(there, "binary")
+        late = await fails_in_time(mock_clock, there, "binary", silent[1])
+        assert late.obstacle is refused.obstacle is LOGIN_REFUSED
+        assert str(late) == str(refused)
+        close(await open_connection(there, "binary"))
+        assert (await fails_in_time(mock_clock, there, "binary", silent[2])).obstacle is LOGIN_SILENT
 
 
 async def test_a_login_and_then_the_greeting(mock_clock: MockClock, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from trio.testing import MockClock
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.config.schema import UpstreamTls
 from mcproxy.relay.obstacle import (
     FULL,
+    LOGIN_REFUSED,
     STRANGE,
     TLS_FAILED,
     TLS_SILENT,
@@ -21,8 +25,19 @@ from mcproxy.relay.obstacle import (
 )
 from mcproxy.relay.secured import Secured
 from mcproxy.server.link_opening import open_connection
-from tests.support.certificates import Certificates
-from tests.unit.server.opening import TOO_MANY, VERSION, Answer, Says, close, fails, fails_in_time, upstream
+from tests.support.certificates import HOUR, SERVER_NAMES, Certificates
+from tests.unit.server.opening import (
+    GREETED,
+    TOO_MANY,
+    VERSION,
+    Answer,
+    Says,
+    close,
+    fails,
+    fails_in_time,
+    reply,
+    upstream,
+)
 
 PLAIN = Credentials("PLAIN", "gateway", "a-secret")
 
@@ -74,6 +89,49 @@ async def test_a_certificate_that_is_not_trusted(
             assert raised.value.obstacle is UNTRUSTED
             assert str(raised.value).startswith("its certificate is not trusted: ")
     assert not reached
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "it has expired": {"begins": -48 * HOUR, "ends": -HOUR},
+    "it is not valid yet": {"begins": HOUR},
+    "it is for clients": {"purpose": ExtendedKeyUsageOID.CLIENT_AUTH},
+    "it is for another name": {"names": [x509.DNSName("elsewhere.example")]},
+    "its name is a common name": {"names": []},
+}
+
+
+@pytest.mark.parametrize("why", ODD)
+async def test_a_certificate_of_the_right_authority(tmp_path: Path, certificates: Certificates, why: str) -> None:
+    """And yet one by which upstream is not known."""
+    how = {"names": SERVER_NAMES, "purpose": ExtendedKeyUsageOID.SERVER_AUTH, **ODD[why]}
+    issued = certificates.issue("localhost", how.pop("names"), how.pop("purpose"), **how)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    async with upstream(tmp_path, over_tls(context, Says(VERSION)), tls=tls(certificates)) as there:
+        problem = await fails(there)
+    assert problem.obstacle is UNTRUSTED, why
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "answers", "obstacle"),
+    [
+        ("PLAIN", [reply(0x21, b"Authenticated"), GREETED], None),
+        ("SCRAM-SHA-256-PLUS", [], LOGIN_REFUSED),
+    ],
+)
+async def test_a_certificate_that_only_openssl_can_read(
+    tmp_path: Path, certificates: Certificates, mechanism: str, answers: list[bytes], obstacle: Obstacle | None
+) -> None:
+    """It is trusted as any other. Nothing can be bound to it."""
+    issued = certificates.unreadable("only_openssl")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    login = Credentials(mechanism, "gateway", "a-secret")
+    async with upstream(tmp_path, over_tls(context, Says(*answers)), tls=tls(certificates), login=login) as there:
+        if obstacle is None:
+            close(await open_connection(there, "binary"))
+        else:
+            assert (await fails(there, "binary")).obstacle is obstacle
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_fit(mechanism):
         ("a\0b", "holds a control character"),
         ("a\r\nflush_all\r\n", "holds a control character"),
         ("a\x7f", "holds a control character"),
+        ("a\x9b31m", "holds a control character"),
         ("a\ud800", "is not valid UTF-8"),
     ],
 )
@@ -66,8 +67,15 @@ def test_what_saslprep_makes_of_a_password():
     """The soft hyphen goes, and a ligature is two letters (RFC 4013 section 3)."""
     login = upstream_login("binary", Credentials("SCRAM-SHA-256", "I\u00adX\ufb01", "x"))
     assert b"n,,n=IXfi,r=" in login.start()
-    login = upstream_login("binary", Credentials("PLAIN", "I\u00adX", "x"))
-    assert "I\u00adX".encode() in login.start()
+    login = upstream_login("binary", Credentials("PLAIN", "IX\ufb01", "x"))
+    assert "IX\ufb01".encode() in login.start()
+
+
+@pytest.mark.parametrize("mechanism", [None, "PLAIN", "CRAM-MD5", "DIGEST-MD5"])
+@pytest.mark.parametrize("unseen", ["\u202e", "\u00ad", "\u200b", "\u2028"])
+def test_a_name_that_looks_like_another(mechanism, unseen):
+    assert "holds a character that isn't seen" in problem(mechanism, user=f"sam{unseen}my")
+    assert problem(mechanism, password=f"sec{unseen}ret") is None
 
 
 def test_tokens_are_of_the_text_protocol():
