@@ -14,7 +14,10 @@ from typing import Any
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+")
+# RFC 1035 section 2.3.4 has the lengths. Each label but the last ends in a dot: if that could be left out, a long label
+# could be read as several, in more ways than can be tried.
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*{_LABEL}\.?")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 LONGEST_UNIX_PATH = 107  # sun_path of unix(7) holds 108 bytes with the NUL at its end
 

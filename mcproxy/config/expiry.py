@@ -43,10 +43,16 @@ def _earliest(*of_files: tuple[str, Path | None, Callable[[bytes], list[datetime
 
 
 def authority_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
-    """A note for each authority that has expired, or will within `soon` days."""
+    """A note for each authority that is not valid yet, has expired, or will within `soon` days."""
     for authority in load_certificates(path):
-        ends, name = authority.not_valid_after_utc, authority.subject.rfc4514_string()
-        if ends < now:
+        begins, ends = authority.not_valid_before_utc, authority.not_valid_after_utc
+        name = authority.subject.rfc4514_string()
+        if begins > now:
+            message = (
+                f"{name} is not valid before {begins:%Y-%m-%d %H:%M} UTC; the certificates that it issued are refused"
+            )
+            yield Finding(place, f"{path}: {message}")
+        elif ends < now:
             message = f"{name} has expired on {ends:%Y-%m-%d %H:%M} UTC; the certificates that it issued are refused"
             yield Finding(place, f"{path}: {message}")
         elif (ends - now).days < soon:

@@ -235,7 +235,9 @@ def _section(part: Place) -> str:
 
 def _rests_on(finding: Finding, broken: set[Place]) -> bool:
     places = (finding.place, *finding.about)
-    return any(place[: len(part)] == part for place in places for part in broken)
+    # A section isn't empty for having names that are wrong, which were taken out.
+    taken_out = {part[:1] for part in broken if len(part) == 2 and part[0] in _NAMED and not is_label(str(part[1]))}
+    return finding.place in taken_out or any(place[: len(part)] == part for place in places for part in broken)
 
 
 def _problem(document: Document, path: Path, finding: Finding) -> Problem:

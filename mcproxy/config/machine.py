@@ -10,7 +10,9 @@ import grp
 import resource
 from collections.abc import Iterator
 
+from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.fitness import credentials_problem
+from mcproxy.config.collisions import socket_problems
 from mcproxy.config.pem_files import (
     authority_problems,
     file_problems,
@@ -21,7 +23,7 @@ from mcproxy.config.pem_files import (
 from mcproxy.config.problems import Finding, Place
 from mcproxy.config.revocation import check_crl
 from mcproxy.config.schema import ListenerTls, Settings, UpstreamLogin, UpstreamTls
-from mcproxy.config.upstream_password import PasswordError, credentials_of
+from mcproxy.config.upstream_password import PasswordError, password_of
 from mcproxy.config.upstream_rules import upstream_place
 
 RESERVED_DESCRIPTORS = 64
@@ -44,6 +46,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
             yield from _password(upstream.login, (*at, "login"))
     if settings.users_file is not None:
         yield from secret_file_problems(settings.users_file, ("users_file",), 'make it with "mcproxy user add"')
+    yield from socket_problems(settings)
     yield from _descriptors(settings)
 
 
@@ -79,14 +82,21 @@ def _password(login: UpstreamLogin, place: Place) -> Iterator[Finding]:
             return
     where = f"the environment variable {variable}" if path is None else str(path)
     try:
-        problem = credentials_problem("text", credentials_of(login))
+        problem = _password_problem(login, password_of(login))
     except PasswordError as error:
         yield Finding(at, f"{where} {error}")
     except OSError as error:
         yield Finding(at, f"{path} can't be read: {error.strerror}")
     else:
-        if problem is not None and login.username is not None:  # about the password: rules have judged the name
+        if problem is not None:
             yield Finding(at, f"{where}: {problem}")
+
+
+def _password_problem(login: UpstreamLogin, password: str) -> str | None:
+    """With a name and a password that suit every mechanism, since rules have judged the name and the mechanism."""
+    if credentials_problem("text", Credentials(login.mechanism, "name", "password")) is not None:
+        return None
+    return credentials_problem("text", Credentials(login.mechanism, "name", password))
 
 
 def _group(group: str | int, place: Place) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from mcproxy.config.breadth import allow_notes, grant_notes, login_notes
 from mcproxy.config.certificate_files import authority_kind_notes, server_notes
 from mcproxy.config.expiry import authority_notes
 from mcproxy.config.material import Material, in_memory
+from mcproxy.config.peer_notes import peer_notes
 from mcproxy.config.problems import Finding, Place, nearest
 from mcproxy.config.revocation import crl_notes
 from mcproxy.config.saslauthd import asks_passwords, saslauthd_notes
@@ -90,6 +91,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             hint = f'; did you mean "{near}"?' if near else '; "mcproxy user add" adds users'
             yield Finding(("grants", index, "user"), f"{grant.user} is not in {settings.users_file}{hint}")
     yield from grant_notes(settings)
+    yield from peer_notes(settings)
     yield from unlike_users(_users(settings))
     yield from _directory(settings.admin.bind, ("admin", "bind"))
     if settings.admin.health_bind is not None:

@@ -16,6 +16,7 @@ from mcproxy.config.upstream_rules import upstream_place
 
 _GUESSABLE = ("CRAM-MD5", "DIGEST-MD5")
 _UNTRANSLATED = frozenset({"inspect", "admin"})
+_NOT_TWEMPROXYS = ("flush", "stats", "inspect", "admin")
 
 
 def upstream_notes(settings: Settings, now: datetime, soon: int) -> Iterator[Finding]:
@@ -28,8 +29,8 @@ def upstream_notes(settings: Settings, now: datetime, soon: int) -> Iterator[Fin
         if upstream.tls is not None:
             yield from _certificates(upstream.tls, now, soon, (*place, "tls"))
         if upstream.login is not None:
-            yield from _token(upstream.login, (*place, "login"))
-        yield from _untranslated(settings, name, (*place, "protocol"))
+            yield from _password(upstream.login, (*place, "login"))
+        yield from _in_vain(settings, name, place)
 
 
 def _clear_text(upstream: Upstream, place: Place) -> Iterator[Finding]:
@@ -61,23 +62,28 @@ def _certificates(tls: UpstreamTls, now: datetime, soon: int, place: Place) -> I
             yield Finding((*place, key), message)
 
 
-def _token(login: UpstreamLogin, place: Place) -> Iterator[Finding]:
-    if login.method != "token":
-        return
+def _password(login: UpstreamLogin, place: Place) -> Iterator[Finding]:
     at = (*place, "password_file" if login.password_file is not None else "password_environment")
     with contextlib.suppress(OSError, PasswordError):  # told before the notes, or of a file that has gone since
-        if " " in password_of(login):
+        password = password_of(login)
+        if password != password.rstrip():
+            yield Finding(at, "the password ends in a blank, which counts; take it out if it isn't meant")
+        if login.method == "token" and " " in password:
             yield Finding(at, "memcached 1.6.18 and older refuse a token whose password holds a space")
 
 
-def _untranslated(settings: Settings, name: str, place: Place) -> Iterator[Finding]:
+def _in_vain(settings: Settings, name: str, place: Place) -> Iterator[Finding]:
+    """Classes of commands that are granted, and that upstream's protocol or engine has not."""
     upstream = settings.all_upstreams[name]
     text = any("text" in listener.protocols for listener in settings.listeners_of(name).values())
     granted = {role for grant in settings.grants for role in grant.roles} | set(settings.default_roles)
-    lost = any(settings.roles[role].commands & _UNTRANSLATED for role in granted)
-    if upstream.protocol == "binary" and text and lost:
+    classes = {one for role in granted for one in settings.roles[role].commands}
+    if upstream.engine == "twemproxy" and (lost := [one for one in _NOT_TWEMPROXYS if one in classes]):
+        message = f"{', '.join(lost)} granted, and twemproxy has none of these commands: they are refused"
+        yield Finding((*place, "engine"), message)
+    if upstream.protocol == "binary" and text and classes & _UNTRANSLATED:
         message = (
             "inspect and admin are granted, and the binary protocol has little of them: "
             "text clients are refused the rest (docs/protocol.md says what)"
         )
-        yield Finding(place, message)
+        yield Finding((*place, "protocol"), message)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.config.schema import UpstreamLogin
 
 
@@ -25,11 +24,6 @@ def password_of(login: UpstreamLogin) -> str:
             raise PasswordError("is not set")
         return password_in(content)
     return ""
-
-
-def credentials_of(login: UpstreamLogin) -> Credentials:
-    """What to log in with. Blocks as password_of does, and raises the same."""
-    return Credentials(login.mechanism, login.username or "", password_of(login))
 
 
 def password_in(content: bytes) -> str:

@@ -39,7 +39,7 @@ IN_STEP = {
     ),
 }
 GREETING = {
-    False: [b"version\r\n"],
+    False: [b"version\r\n", b"mn\r\n"],
     True: [packets.packet(packets.VERSION, opaque=packets.VERSION), packets.packet(packets.NOOP, opaque=packets.NOOP)],
 }
 """What the program asks on every link that it opens."""

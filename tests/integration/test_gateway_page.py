@@ -29,21 +29,30 @@ ELSEWHERE = {
     "/run/memcached": "cache",
     "/tmp/": "",
 }
+# A reader without privileges, but that he may read, so that he gets at this Python wherever it is.
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+NOBODY += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
 
 def moved(text: str, directory: Path) -> str:
     return re.sub("|".join(ELSEWHERE), lambda place: f"{directory}/{ELSEWHERE[place[0]]}", text)
 
 
+def given_to_nobody(directory: Path) -> None:
+    directory.parent.chmod(0o711)
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 65534, 65534)
+
+
 def programs(directory: Path) -> Path:
-    """mcproxy, a sudo that changes nobody, and a memcached that doesn't mind that this is root."""
+    """mcproxy, and a sudo that changes nobody."""
     memcached = shutil.which("memcached", path="/usr/bin:/usr/local/bin:" + os.environ.get("PATH", ""))
     found = directory / "bin"
     found.mkdir()
     for name, command in (
         ("mcproxy", f"exec {sys.executable} -m mcproxy"),
         ("sudo", "exec"),
-        ("memcached", f"exec {memcached} -u root"),
+        ("memcached", f"exec {memcached}"),
     ):
         (found / name).write_text(f'#!/bin/sh\n{command} "$@"\n')
         (found / name).chmod(0o755)
@@ -66,10 +75,13 @@ def test_the_commands_work(name: str, short_path: Callable[[], Path]) -> None:
     if name != USERS_OF_SASL and "memcached -S" in SECTIONS[name][0]:
         commands.insert(-1, SECTIONS[USERS_OF_SASL][0].partition("SASL_CONF_PATH")[0])
     script = directory / "script"
-    script.write_text("set -em\nip link set lo up\n" + moved("".join(commands), directory))
+    script.write_text("set -em\n" + moved("".join(commands), directory))
     own = {"PATH": f"{programs(directory)}:{os.environ['PATH']}:/usr/sbin", "PYTHONPATH": str(ROOT)}
     own["MCPROXY_CONFIG"] = moved("/etc/mcproxy/mcproxy.yaml", directory)
-    inside = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", str(script)]
+    (directory / "output").touch()
+    given_to_nobody(directory)
+    start = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", *NOBODY, "bash", str(script)]
+    inside = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", *start]
     with (directory / "output").open("w+") as output:
         environment = {**os.environ, **own}
         with subprocess.Popen(
@@ -83,3 +95,5 @@ def test_the_commands_work(name: str, short_path: Callable[[], Path]) -> None:
     assert status == 0, told
     tried = SECTIONS[name][0].count("\ntry ") + SECTIONS[name][0].count("memccat")
     assert re.findall("^hello$", told, re.MULTILINE) == ["hello"] * tried, told
+    refused = SECTIONS[name][0].count("\ntry ")
+    assert re.findall("^(?:not )?refused.*$", told, re.MULTILINE) == ["refused"] * refused, told

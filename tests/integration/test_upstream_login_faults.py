@@ -111,6 +111,25 @@ def test_upstream_forgets_us(wanting: tuple[Proxy, WantsToken]) -> None:
         assert connection.receive(len(HIT)) == HIT, "the client's own session goes on"
 
 
+OTHER = b"VALUE app:b 0 10\r\nvalue of b\r\nEND\r\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", [OTHER, HIT[:-5] + OTHER, b"VALUE app:a 0 10 7\r\nvalue of a\r\nEND\r\n", b"STORED\r\n"]
+)
+def test_a_reply_to_something_else(wanting: tuple[Proxy, WantsToken], wrong: bytes) -> None:
+    """Case 27: it is never delivered, the link is dropped, and the next one logs in first."""
+    program, script = wanting
+    script.after = on("get", wrong)
+    with program.logged_in("sammy") as connection:
+        connection.send(b"get app:a\r\n")
+        answer = connection.line()
+        assert answer.startswith(SERVER_ERROR.start), str(connection)
+    script.after = honest_script
+    served(program)
+    assert script.logins == 1
+
+
 @pytest.mark.parametrize("at", [0, 1, 18, 25, len(HIT) - 1])
 def test_upstream_dies_within_a_reply(wanting: tuple[Proxy, WantsToken], at: int) -> None:
     """Case 46. The next link logs in before anything else goes up."""

@@ -86,9 +86,16 @@ def test_sasl_over_tls_to_a_memcached_that_wants_a_certificate(
         eventually("the links of before serve on", lambda: program.metric(outdated, protocol="binary") == 2)
         (line,) = program.events("upstream_not_renewed")
         assert line["reason"] == "it wants a login"
+        failures = "mcproxy_upstream_failures_total"
+        assert program.metric(failures, reason="tls") == 0
         reloads.settings["upstream"]["tls"] = upstream_tls(certificates)
         reloads.succeeds()
-        eventually("they end with what they were trusted by", lambda: program.http("/readyz")[0] == 503)
+        eventually("none opens without our certificate", lambda: program.metric(failures, reason="tls") > 0)
+        assert answer_in_binary(program).status == packets.NOT_FOUND, "upstream is who it was"
+        assert program.metric(outdated, protocol="binary") == 2
+        reloads.settings["upstream"]["tls"]["server_name"] = "elsewhere.example"
+        reloads.succeeds()
+        eventually("they end with what upstream was trusted by", lambda: program.http("/readyz")[0] == 503)
         assert answer_in_binary(program).status == packets.UNAVAILABLE
         reloads.settings["upstream"] |= {"tls": tls, "login": sasl_login("SCRAM-SHA-256", file)}
         reloads.succeeds()

@@ -65,6 +65,21 @@ class Certificates:
         """Another certificate for this machine, for a key of another type perhaps."""
         return self.issue(file_name, SERVER_NAMES, ExtendedKeyUsageOID.SERVER_AUTH, key=key)
 
+    def unreadable(self, file_name: str) -> Issued:
+        """As `server`, one that OpenSSL takes and `cryptography` can't read: it spells out the DEFAULT of its version
+        (X.690 section 11.5), and is signed as such."""
+        issued = self.server(file_name)
+        certificate = issued.read()
+        body = certificate.tbs_certificate_bytes
+        changed = body.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020100"), 1)
+        signature = b""
+        while len(signature) != len(certificate.signature):
+            signature = self._authority_key.sign(changed, ec.ECDSA(hashes.SHA256()))
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        der = der.replace(body, changed).replace(certificate.signature, signature)
+        issued.certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
+        return issued
+
     def client(
         self,
         file_name: str,

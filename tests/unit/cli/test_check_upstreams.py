@@ -15,7 +15,7 @@ FAR = "cache.example.com:11211"
 
 def told(installation: Installation, capsys: Any, **settings: Any) -> list[str]:
     """The lines of check, of these upstreams and a listener `a` on a unix socket unless others are given."""
-    listener = {"bind": [f"unix:{installation.directory}/a"], "authentication": ["peer"]}
+    listener = {"bind": [f"unix:{installation.directory}/a"], "mode": "0666", "authentication": ["peer"]}
     installation.settings = {
         "listeners": {"a": listener},
         "roles": {"app": {"commands": ["read"], "keys": ["app:*"]}},
@@ -80,7 +80,13 @@ def test_a_client_certificate(installation: Installation, certificates: Certific
 def test_several_upstreams_and_who_reaches_them(installation: Installation, password: Path, capsys: Any) -> None:
     def listener(name: str, upstream: str, *protocols: str) -> dict[str, Any]:
         bind = [f"unix:{installation.directory}/{name}"]
-        return {"bind": bind, "authentication": ["peer"], "upstream": upstream, "protocols": [*protocols]}
+        return {
+            "bind": bind,
+            "mode": "0666",
+            "authentication": ["peer"],
+            "upstream": upstream,
+            "protocols": [*protocols],
+        }
 
     token = {"method": "token", "username": "app", "password_file": str(password)}
     lines = told(
@@ -137,6 +143,26 @@ def test_grants_that_binary_has_no_words_for(installation: Installation, capsys:
     assert note.startswith("upstream.protocol: inspect and admin are granted, and the binary protocol has little of")
     assert notes(told(installation, capsys, upstream=upstream)) == []
     assert notes(told(installation, capsys, upstream=upstream | {"protocol": "same"}, **every)) == []
+
+
+def test_grants_that_twemproxy_has_no_words_for(installation: Installation, capsys: Any) -> None:
+    upstream = {"address": "127.0.0.1:1", "engine": "twemproxy"}
+    bind = [f"unix:{installation.directory}/a"]
+    listeners = {"a": {"bind": bind, "mode": "0666", "authentication": ["peer"], "protocols": ["text"]}}
+    every = {"roles": {"app": {"commands": ["read", "stats", "flush"], "keys": ["*"]}}}
+    assert notes(told(installation, capsys, upstream=upstream, listeners=listeners, **every)) == [
+        "upstream.engine: flush, stats granted, and twemproxy has none of these commands: they are refused"
+    ]
+    assert notes(told(installation, capsys, upstream=upstream, listeners=listeners)) == []
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0"])
+def test_a_blank_that_nobody_sees(installation: Installation, password: Path, capsys: Any, blank: str) -> None:
+    upstream = {"address": "127.0.0.1:1", "login": sasl(password, "PLAIN")}
+    assert notes(told(installation, capsys, upstream=upstream)) == []
+    password.write_text(f"hunter2{blank}\n")
+    (note,) = notes(told(installation, capsys, upstream=upstream))
+    assert note.startswith("upstream.login.password_file: the password ends in a blank, which counts")
 
 
 def test_files_that_are_not_for_this(

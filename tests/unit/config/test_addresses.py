@@ -65,6 +65,30 @@ def test_destinations_may_be_host_names(host):
     assert parse_destination(f"{host}:11211") == TcpAddress(host, 11211)
 
 
+LONGEST_LABEL = "x" * 63
+
+
+@pytest.mark.parametrize("host", [LONGEST_LABEL, f"{LONGEST_LABEL}.a", ".".join([LONGEST_LABEL] * 3), "cache.example."])
+def test_the_lengths_of_host_names(host):
+    assert parse_destination(f"{host}:1") == TcpAddress(host, 1)
+
+
+@pytest.mark.parametrize(
+    "host", [LONGEST_LABEL + "x", f"a.{LONGEST_LABEL}x", f"{LONGEST_LABEL}x.a", ".".join([LONGEST_LABEL] * 4), ".", ""]
+)
+def test_other_lengths_are_refused(host):
+    """Neither the resolver nor TLS could do anything with them."""
+    with pytest.raises(ValueError):
+        parse_destination(f"{host}:1")
+
+
+@pytest.mark.parametrize("host", ["a" * 250 + "!", "a-" * 120 + "!", "a." * 120 + "-", "_" * 63 + "\n"])
+def test_a_mistyped_host_name_takes_no_time(host):
+    """A reload reads it while everybody is served: trying all the ways to divide it would take years."""
+    with pytest.raises(ValueError):
+        parse_destination(f"{host}:1")
+
+
 @pytest.mark.parametrize("text", ["a b:1", "-x:1", "http://cache:1", "cache:0", "x" * 254 + ":1", "a..b:1"])
 def test_other_destinations_are_refused(text):
     with pytest.raises(ValueError):

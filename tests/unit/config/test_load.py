@@ -223,6 +223,10 @@ def test_problems_without_key_or_line():
                 'listeners.private.upstream: there is no upstream "x"',
             ],
         ),
+        (
+            [("upstream", DELETE), ("upstreams", {"my cache": {"address": "127.0.0.1:1"}})],
+            ['upstreams.my cache: "my cache" is not a usable name'],
+        ),
         # What rests on a wrong key, or on one that was perhaps meant, is not judged.
         ([("limits", {"value": "9GiB", "total_buffer": "1MiB"})], ["limits.value: must be at most 1GiB"]),
         ([("grants", [{"usr": "sammy", "roles": ["app"]}])], ["grants[0].usr: unknown key"]),

@@ -107,6 +107,7 @@ def test_notes_about_authorities_that_expire(certificates: Certificates) -> None
         return [note.message for note in authority_notes(certificates.authority, now, 1, PLACE)]
 
     assert found() == []
+    assert "CN=test authority is not valid before" in found(hours=-50)[0]
     assert "CN=test authority expires in 0 days" in found(hours=30)[0]
     assert "CN=test authority has expired on" in found(hours=50)[0]
 

@@ -138,6 +138,20 @@ BREAKAGES: dict[str, tuple[Callable[[Place], object], list[str]]] = {
         lambda place: place.password.write_text("hunter2\u0221"),
         [f"upstream.{FILE}: the password to log in with is refused by SASLprep (RFC 4013)"],
     ),
+    "a name that SCRAM can't have, and a right password": (
+        lambda place: place.login.update(username="a\u0221"),
+        ["upstream.login.username: the user name to log in with is refused by SASLprep (RFC 4013)"],
+    ),
+    "a name and a password that PLAIN can't have": (
+        lambda place: (
+            place.login.update(mechanism="PLAIN", username="a\x9b"),
+            place.password.write_text("hunter2\x9b\n"),
+        ),
+        [
+            "upstream.login.username: the user name to log in with holds a control character",
+            f"upstream.{FILE}: the password to log in with holds a control character",
+        ],
+    ),
     "a directory for a password": (
         lambda place: place.password.unlink() or place.password.mkdir(),
         [f"upstream.{FILE} is not a regular file"],
