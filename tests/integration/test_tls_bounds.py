@@ -107,6 +107,7 @@ def test_changes_of_cipher_behind_a_good_hello_are_bounded_too(proxy: Proxy, cer
 def test_a_handshake_that_stops_is_given_up(proxy: Proxy, certificates: Certificates, part: str) -> None:
     _, _, outgoing = hello(certificates)
     data = outgoing.read()
+    before = len(proxy.events("connection_refused", listener="mtls"))
     sent = {"nothing": b"", "half a hello": data[: len(data) // 2], "a hello and no more": data}[part]
     start = time.monotonic()
     with proxy.connect_raw("mtls") as connection:
@@ -115,6 +116,7 @@ def test_a_handshake_that_stops_is_given_up(proxy: Proxy, certificates: Certific
             while connection.recv(65536):
                 pass
     assert LOGIN_TIMEOUT * 0.9 < time.monotonic() - start < LOGIN_TIMEOUT + 2
+    eventually("a line in the log", lambda: len(proxy.events("connection_refused", listener="mtls")) > before)
     assert proxy.events("connection_refused", listener="mtls")[-1]["reason"] == "no login in time"
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -227,6 +228,18 @@ def test_a_password_on_the_command_line_is_not_repeated(arguments):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "hunter2" not in done.stderr
     assert "no password goes on a command line, use --password-stdin" in done.stderr
+
+
+def test_an_address_in_use_is_a_wrong_configuration(installation):
+    """Exit status 2, as docs/configuration.md has it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        installation.settings["listeners"]["plain"]["bind"] = [address]
+        installation.write()
+        done = mcproxy("run", "--config", installation.config)
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("mcproxy: "))
+    assert line == f"mcproxy: cannot listen on {address}: another process listens there"
 
 
 def test_a_pipe_that_nobody_writes_to_does_not_hang(tmp_path, monkeypatch, capsys):
