@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-FRAMES = 200_000
+FRAMES = 120_000
 
 BROKEN = """
 import sys

@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_sasl_over_tls_to_a_memcached_that_wants_a_certificate(
         # A memcached that wants a login tells its version to everybody: that is not enough.
         outdated = "mcproxy_upstream_links_outdated"
         eventually("the links of before serve on", lambda: program.metric(outdated, protocol="binary") == 2)
-        (line,) = program.events("upstream_not_renewed")
+        (line,) = eventually("it is in the log", lambda: program.events("upstream_not_renewed"))
         assert line["reason"] == "it wants a login"
         failures = "mcproxy_upstream_failures_total"
         assert program.metric(failures, reason="tls") == 0
@@ -155,7 +156,8 @@ def test_a_wrong_new_password_leaves_the_links_of_before(
         outdated = "mcproxy_upstream_links_outdated"
         eventually("the metric says so", lambda: program.metric(outdated, upstream="upstream", protocol="text") == 2)
         assert program.http("/readyz")[0] == 200
-        (line,) = program.events("upstream_not_renewed", upstream="upstream", protocol="text")
+        not_renewed = partial(program.events, "upstream_not_renewed", upstream="upstream", protocol="text")
+        (line,) = eventually("it is in the log", not_renewed)
         assert line["links_of_before"] == 2
         with program.logged_in("root") as connection:
             play(connection, b"set app:a 0 0 1\r\nx\r\nget app:a\r\n", b"STORED\r\nVALUE app:a 0 1\r\nx\r\nEND\r\n")

@@ -71,7 +71,8 @@ def refused(program: Proxy, answer: bytes, why: str) -> None:
 def test_a_memcached_with_tls(over_tls: Reloads) -> None:
     program = over_tls.program
     assert program.http("/readyz") == (200, "ready\n")
-    assert program.metric("mcproxy_upstream_links", upstream="upstream", protocol="text") == 2
+    links = partial(program.metric, "mcproxy_upstream_links", upstream="upstream", protocol="text")
+    eventually("both links are open", lambda: links() == 2)
     expiry = "mcproxy_upstream_certificate_expiry_timestamp_seconds"
     assert program.metric(expiry, upstream="upstream", file="ca") > 1e9
     value = bytes(range(256)) * 4000
@@ -188,7 +189,7 @@ def test_a_guard_that_knows_us_by_certificate(
         reloads.settings["upstream"]["tls"] = upstream_tls(certificates, shown=True)
         reloads.succeeds()
         serves(program)
-        assert guarding.metric("mcproxy_sessions", listener="guard") == 4
+        eventually("all links are open", lambda: guarding.metric("mcproxy_sessions", listener="guard") == 4)
         expiry = "mcproxy_upstream_certificate_expiry_timestamp_seconds"
         assert program.metric(expiry, file="certificate") > 1e9
         with program.logged_in("root") as connection:
