@@ -1,12 +1,9 @@
 """The real program as a child process: start it, talk to it, read its log and metrics, stop it, and look at its end."""
 
-import contextlib
-import json
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +18,7 @@ from tests.support.certificates import Certificates
 from tests.support.configuration import PASSWORDS, write_configuration, write_users
 from tests.support.conversation import TIMEOUT, Connection
 from tests.support.haproxy import BALANCER
+from tests.support.program_log import ProgramLog
 from tests.support.waiting import eventually
 
 BAD_SIGNS = ("Traceback (most recent call last)", "unretrieved", "never retrieved", "ResourceWarning", "never awaited")
@@ -37,11 +35,8 @@ class Proxy:
         # Words in front of the command line, such as those that run it in another network namespace.
         self.runner: Sequence[str] = ()
         self.configuration_path = directory / "mcproxy.yaml"
-        self.log: list[str] = []
-        self._records: list[dict[str, Any]] = []
-        self._addresses: dict[str, list[str]] = {}
-        self.process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._log = ProgramLog()
+        self.process: subprocess.Popen[bytes] | None = None
         self._connections: list[Connection] = []
 
     def start(self) -> Self:
@@ -52,10 +47,10 @@ class Proxy:
         command = [*self.runner, sys.executable, "-W", "always::ResourceWarning", "-m", "mcproxy", "run"]
         command += ["--config", str(self.configuration_path)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        self._reader = threading.Thread(target=self._drain, daemon=True)
-        self._reader.start()
+        assert self.process.stdout is not None
+        self._log.follow(self.process.stdout)
         eventually("the program is ready", lambda: self._running() and self.log_contains("started"), within=20)
         return self
 
@@ -66,8 +61,9 @@ class Proxy:
 
     def address(self, listener: str, index: int = 0) -> str:
         """Where a listener listens: "127.0.0.1:40001", "[::1]:40001" or "unix:/path"."""
-        assert len(self._addresses.get(listener, [])) > index, f"no listener {listener!r} in the log:\n{self}"
-        return self._addresses[listener][index]
+        addresses = [str(record["address"]) for record in self.events("listening", listener=listener)]
+        assert len(addresses) > index, f"no listener {listener!r} in the log:\n{self}"
+        return addresses[index]
 
     def host_and_port(self, listener: str, index: int = 0) -> tuple[str, int]:
         host, _, port = self.address(listener, index).rpartition(":")
@@ -128,13 +124,18 @@ class Proxy:
         """The log's records of this event whose fields have these values."""
         return [
             record
-            for record in list(self._records)
+            for record in self._log.records
             if record.get("event") == event and all(record.get(name) == value for name, value in fields.items())
         ]
 
     def records(self) -> list[dict[str, Any]]:
         """The log's records so far."""
-        return list(self._records)
+        return self._log.records
+
+    @property
+    def log(self) -> list[str]:
+        """The log's lines so far."""
+        return self._log.lines
 
     def log_contains(self, event: str, **fields: Any) -> bool:
         return bool(self.events(event, **fields))
@@ -194,34 +195,22 @@ class Proxy:
     def _running(self) -> bool:
         assert self.process is not None
         status = self.process.poll()
-        if status is not None and self._reader is not None:
-            self._reader.join(5)
+        if status is not None:
+            self._log.finish(5)
         assert status is None, f"the program ended with status {status}\n{self}"
         return True
 
     def _wait(self, within: float) -> int:
         assert self.process is not None
-        assert self._reader is not None
         start = time.monotonic()
         try:
             status = self.process.wait(within)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running {time.monotonic() - start:.0f} s after SIGTERM\n{self}") from None
-        self._reader.join(5)
+        self._log.finish(5)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
-
-    def _drain(self) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.log.append(line.rstrip("\n"))
-            with contextlib.suppress(ValueError):
-                record = json.loads(line)
-                if record.get("event") == "listening":
-                    self._addresses.setdefault(record["listener"], []).append(record["address"])
-                self._records.append(record)
 
     def __str__(self) -> str:
         return "the program's log ends with\n  " + "\n  ".join(self.log[-30:])
