@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.integration.conftest import StartProxy
 from tests.support import packets
 from tests.support.canonical import Frame
 from tests.support.fake_upstream import Action, FakeUpstream, honest_script, reply
@@ -10,11 +11,19 @@ from tests.support.proxy import Proxy
 from tests.support.serving import serves
 from tests.support.sockets import everything_within
 
-# Each time the next login waits for longer. tests/unit/wire/test_binary_replies.py has all of them.
-CODES = [packets.GETKQ, packets.SETQ, packets.INCR]
+CODES = [packets.GET, packets.GETKQ, packets.SET, packets.SETQ, packets.DELETEQ, packets.INCR, packets.TOUCH]
 
 
-@pytest.mark.parametrize("code", CODES, ids=hex)
+@pytest.fixture
+def behind(start_proxy: StartProxy, faulty: FakeUpstream) -> Proxy:
+    """A program for each test: one that is asked for a login again and again waits longer each time."""
+    faulty.script = honest_script
+    program = start_proxy(faulty.address, upstream={"links": 1})
+    serves(program)
+    return program
+
+
+@pytest.mark.parametrize("code", [*CODES, packets.GATK], ids=hex)
 def test_an_authentication_error_in_mid_session(behind: Proxy, faulty: FakeUpstream, code: int) -> None:
     def script(frame: Frame, honest: bytes) -> list[Action]:
         if frame.verb in ("NOOP", "VERSION"):
