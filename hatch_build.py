@@ -46,7 +46,8 @@ def compile_in(directory: Path) -> list[str]:
         done = subprocess.run(
             [sys.executable, str(setup), "build_ext", "--inplace", "--build-temp", temporary],
             cwd=directory,
-            env=os.environ | {"MYPY_CACHE_DIR": temporary, "PYTHONPATH": ""},
+            # What this Python finds: where pip builds in an environment of its own, nothing else tells where mypy is.
+            env=os.environ | {"MYPY_CACHE_DIR": temporary, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True,
             text=True,
         )
