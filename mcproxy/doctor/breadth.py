@@ -1,0 +1,171 @@
+"""Lists of addresses and ways to log in that let in more than is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+
+from mcproxy.config.schema import Listener
+from mcproxy.doctor.deployment import Deployment
+from mcproxy.doctor.verdicts import Result, finding, note, ok
+from mcproxy.policy.allowlist import Network, canonical_network
+
+WIDEST_PUBLIC = {4: 16, 6: 32}
+"""Prefix lengths. Few have a network of their own that is larger; a provider's is shared with its other customers."""
+WIDEST_PRIVATE = {4: 12, 6: 32}
+_LIST_THEM = "list the networks that clients are in, and those alone"
+
+
+def allowlists(deployment: Deployment) -> list[Result]:
+    """Of each listener: `allow`, and the balancers that may claim any address."""
+    results: list[Result] = []
+    for name, listener in deployment.settings.listeners.items():
+        subject = f"listener {name}"
+        if listener.is_unix:
+            continue
+        found = [*_wide(subject, "allow", listener.allow), *_wide(subject, "proxy_protocol", listener.proxy_protocol)]
+        if not found:
+            lists = ", ".join(map(str, listener.allow)) or "nobody"
+            found = [ok(subject, f"admits {lists}")]
+        results += found
+    return results or [ok("listeners", "none is on the network")]
+
+
+def _wide(subject: str, key: str, networks: list[Network]) -> Iterator[Result]:
+    halves = {1: 0}
+    for network in map(canonical_network, networks):
+        if network.is_loopback:
+            continue
+        halves[network.prefixlen] = halves.get(network.prefixlen, 0) + 1
+        if network.prefixlen == 0 or (network.prefixlen == 1 and halves[1] > 1):
+            seen = f"{key} has {network}: that is every address of IPv{network.version}"
+            yield finding(subject, seen, _LIST_THEM)
+        elif not _is_private(network) and network.prefixlen < WIDEST_PUBLIC[network.version]:
+            seen = f"{key} has {network}: {_size(network)} public addresses, most of them surely of others"
+            yield finding(subject, seen, _LIST_THEM)
+        elif _is_private(network) and network.prefixlen < WIDEST_PRIVATE[network.version]:
+            yield note(subject, f"{key} has {network}: {_size(network)} private addresses", _LIST_THEM)
+
+
+def _is_private(network: IPv4Network | IPv6Network) -> bool:
+    return network.is_private or network.is_link_local
+
+
+def _size(network: IPv4Network | IPv6Network) -> str:
+    return f"{network.num_addresses:,}" if network.version == 4 else f"2^{128 - network.prefixlen}"
+
+
+def ways_in(deployment: Deployment) -> list[Result]:
+    """Who needs no password and no certificate: by the address alone, or as anonymous."""
+    results: list[Result] = []
+    for name, listener in deployment.settings.listeners.items():
+        results += list(_ways_in(f"listener {name}", listener, deployment))
+    return results
+
+
+def _ways_in(subject: str, listener: Listener, deployment: Deployment) -> Iterator[Result]:
+    settings = deployment.settings
+    methods = listener.authentication
+    if methods == ["none"]:
+        can = f"as anonymous, with {', '.join(settings.default_roles) or 'no role'}"
+        if settings.default_roles and not listener.is_unix:
+            seen = f"every process of this machine is let in without a login ({can})"
+            yield finding(subject, seen, "use a unix socket with authentication: [peer], or ask for a login")
+        else:
+            yield note(subject, f"whoever can open the socket is let in without a login ({can})")
+        return
+    granted = [grant for grant in settings.grants if grant.address is not None]
+    if "address" in methods and not listener.is_local and granted:
+        named = ", ".join(dict.fromkeys(f"{grant.address} as {grant.as_}" for grant in granted[:5]))
+        seen = f"an address is all that is asked of {named}"
+        remedy = "give these clients a certificate or a password; or see that the network vouches for its addresses"
+        yield finding(
+            subject, seen, remedy, "every process of those machines, and whoever can take their address, is let in"
+        )
+    else:
+        yield ok(subject, f"asks for {', '.join(methods)}")
+
+
+def pass_words(deployment: Deployment) -> list[Result]:
+    """How hard the users file's verifiers are to guess from, and passwords that lie in files in clear text."""
+    from mcproxy.auth.verifiers import DEFAULT_ITERATIONS
+
+    settings = deployment.settings
+    weak: dict[str, int] = {}
+    old: dict[str, None] = {}
+    for name, verifier in deployment.users.lines():
+        if verifier.iterations < LEAST_ITERATIONS:
+            weak[name] = verifier.iterations
+        if verifier.mechanism == "SCRAM-SHA-1":
+            old[name] = None
+    results: list[Result] = []
+    if weak:
+        least = min(weak.values())
+        seen = f"{_some(list(weak))}: as few as {least} iterations, and {DEFAULT_ITERATIONS} are usual"
+        results.append(
+            finding("users file", seen, f"mcproxy user passwd NAME --iterations {DEFAULT_ITERATIONS}", _GUESSED)
+        )
+    if old:
+        results.append(note("users file", f"{_some(list(old))}: SCRAM-SHA-1, an old hash", "mcproxy user passwd NAME"))
+    if settings.users_file is not None and not results:
+        results.append(ok("users file", f"verifiers of {len(deployment.users)} users, none of them weak"))
+    for name, upstream in settings.all_upstreams.items():
+        login = upstream.login
+        if login is not None and login.password_file is not None:
+            seen = f"the password for it is in {login.password_file} in clear text, as it has to be"
+            results.append(note(f"upstream {name}", seen, "keep it out of backups"))
+        listed = deployment.upstreams[name].settings.get("auth_enabled_ascii", "no")
+        if listed.startswith("/"):
+            results.append(note(f"upstream {name}", f"memcached keeps passwords in {listed} in clear text (-Y)"))
+    return results or [ok("passwords", "there are none")]
+
+
+LEAST_ITERATIONS = 10_000
+"""Below, a stolen users file gives its passwords away too soon. RFC 7677 asks for 4096 at least; that was 2015."""
+_GUESSED = "who gets hold of the users file guesses passwords as fast as their verifiers allow"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
+
+
+def grants(deployment: Deployment) -> list[Result]:
+    """Roles that may do everything, commands that touch all keys, and users with nothing."""
+    from mcproxy.doctor.who_may import who_may
+
+    settings = deployment.settings
+    results: list[Result] = []
+    admins = who_may(settings, "admin")
+    if admins:
+        seen = f"{', '.join(admins)} may change memcached's own settings and stop it (class admin)"
+        results.append(
+            finding("grants", seen, "take admin out of their roles; from the machine itself it is always there")
+        )
+    everybody = [
+        name
+        for name in settings.default_roles
+        if {"*"} & {*settings.roles[name].keys} and _changes(settings.roles[name].commands)
+    ]
+    if everybody:
+        seen = f"default_roles: every user may change every key ({', '.join(everybody)})"
+        results.append(finding("grants", seen, "grant roles to users one by one, each on its own prefix"))
+    elif settings.default_roles:
+        results.append(note("grants", f"every user of the users file has {', '.join(settings.default_roles)}"))
+    for command_class, can in (("flush", "may empty the cache"), ("stats", "may read memcached's statistics")):
+        if named := who_may(settings, command_class):
+            results.append(note("grants", f"{', '.join(named)} {can} (class {command_class})"))
+    if named := who_may(settings, "write", every_key=True):
+        results.append(
+            note("grants", f"{', '.join(named)} may change every key", "give each its own prefix, where clients allow")
+        )
+    granted = {grant.user for grant in settings.grants}
+    idle = [name for name in deployment.users.names() if name not in granted]
+    if idle and not settings.default_roles:
+        seen = f"{_some(idle)} may log in, and do nothing"
+        results.append(note("users file", seen, "grant them a role, or: mcproxy user remove NAME"))
+    return results or [ok("grants", "nobody may do everything")]
+
+
+def _changes(classes: frozenset[str]) -> bool:
+    return bool({"write", "delete", "flush", "counter", "inspect"} & set(classes))

@@ -1,0 +1,129 @@
+"""Certificates and revocation lists as they are on disk: near their end, weak, incomplete, for no name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
+from mcproxy.config.certificate_files import UNREADABLE, issued_by, load_certificates
+from mcproxy.config.expiry import expiries, upstream_expiries
+from mcproxy.doctor.deployment import Deployment
+from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
+
+URGENT_DAYS = 7
+SOON_DAYS = 30
+_DAY = 86400.0
+_LEAST_RSA = 2048
+_LEAST_CURVE = 256
+_WEAK_HASHES = ("md5", "sha1", "md4", "md2")
+_WITHOUT_DAYS = frozenset({"crl"})
+"""What is made for days: only its end counts."""
+
+
+def ends(deployment: Deployment) -> list[Result]:
+    """How long everything is good for that has an end."""
+    now = datetime.now(UTC).timestamp()
+    results: list[Result] = []
+    for subject, keys in _with_an_end(deployment):
+        for key, end in keys.items():
+            results.append(_end(subject, key, end, (end - now) / _DAY))
+    return results or [ok("TLS", "no certificate is configured")]
+
+
+def _with_an_end(deployment: Deployment) -> Iterator[tuple[str, dict[str, float]]]:
+    """Raises OSError."""
+    for name, listener in deployment.settings.listeners.items():
+        if listener.tls is not None:
+            yield f"listener {name}", expiries(listener.tls)
+    for name, upstream in deployment.settings.all_upstreams.items():
+        if upstream.tls is not None:
+            yield f"upstream {name}", upstream_expiries(upstream.tls)
+    admin = deployment.settings.admin.tls
+    if admin is not None:
+        paths = {"certificate": admin.certificate, "client_ca": admin.client_ca}
+        found = {key: load_certificates(path) for key, path in paths.items() if path is not None}
+        yield "admin port", {key: min(one.not_valid_after_utc.timestamp() for one in of) for key, of in found.items()}
+
+
+def _end(subject: str, key: str, end: float, days: float) -> Result:
+    when = f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M} UTC"
+    what = "revocation list" if key == "crl" else key
+    if days < 0:
+        return finding(subject, f"its {what} has expired on {when}", f"put a new one in the place of the file of {key}")
+    if key in _WITHOUT_DAYS:
+        return ok(subject, f"its {what} is good until {when}")
+    if days < URGENT_DAYS:
+        return finding(subject, f"its {what} expires on {when}, in {days:.0f} days", "have it issued anew now")
+    if days < SOON_DAYS:
+        return note(subject, f"its {what} expires on {when}, in {days:.0f} days", "have it issued anew")
+    return ok(subject, f"its {what} is good until {when}")
+
+
+def strength(deployment: Deployment) -> list[Result]:
+    """Keys, signatures, names and chains of what is shown to others, and keys of who is trusted."""
+    results: list[Result] = []
+    for subject, path, shown in _files(deployment):
+        try:
+            found = load_certificates(path)
+        except (OSError, *UNREADABLE) as error:
+            results.append(could_not_tell(subject, f"{path} can't be read: {error}"))
+            continue
+        problems = [*_weak(found), *(_names_and_chain(found) if shown else [])]
+        results += [finding(subject, f"{path}: {problem}", "have it issued anew") for problem in problems]
+        if not problems:
+            results.append(
+                ok(subject, f"{path}: strong keys and signatures" + (", names, whole chain" if shown else ""))
+            )
+    return results or [ok("TLS", "no certificate is configured")]
+
+
+def _files(deployment: Deployment) -> Iterator[tuple[str, Path, bool]]:
+    admin = deployment.settings.admin.tls
+    sections = [(f"listener {name}", one.tls) for name, one in deployment.settings.listeners.items()]
+    for subject, tls in (*sections, ("admin port", admin)):
+        if tls is not None:
+            yield subject, tls.certificate, True
+            if tls.client_ca is not None:
+                yield subject, tls.client_ca, False
+    for name, upstream in deployment.settings.all_upstreams.items():
+        if upstream.tls is not None:
+            yield f"upstream {name}", upstream.tls.ca, False
+
+
+def _weak(certificates: list[x509.Certificate]) -> Iterator[str]:
+    for number, one in enumerate(certificates, 1):
+        which = f"certificate {number}" if len(certificates) > 1 else "it"
+        try:
+            key = one.public_key()
+            signature = one.signature_hash_algorithm
+        except (UnsupportedAlgorithm, *UNREADABLE):  # of a kind that has no name here: nothing weak
+            continue
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA:
+            yield f"{which} has an RSA key of {key.key_size} bits, and needs {_LEAST_RSA}"
+        elif isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _LEAST_CURVE:
+            yield f"{which} has an elliptic curve of {key.key_size} bits, and needs {_LEAST_CURVE}"
+        elif isinstance(key, dsa.DSAPublicKey):
+            yield f"{which} has a DSA key, which nobody takes any more"
+        # Nobody checks the signature of what is trusted itself.
+        if signature is not None and signature.name in _WEAK_HASHES and one.issuer != one.subject:
+            yield f"{which} is signed with {signature.name.upper()}, which can be forged"
+
+
+def _names_and_chain(certificates: list[x509.Certificate]) -> Iterator[str]:
+    first = certificates[0]
+    try:
+        names = len(first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        names = 0
+    if not names:
+        yield "it is for no name (subjectAltName), so clients that verify it refuse it"
+    for number, (one, issuer) in enumerate(itertools.pairwise(certificates), 1):
+        if not issued_by(one, issuer):
+            yield f"certificate {number + 1} has not issued certificate {number}: the chain is broken"
+            return
