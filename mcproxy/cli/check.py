@@ -10,7 +10,7 @@ from mcproxy.cli.errors import DONE
 
 if TYPE_CHECKING:
     from mcproxy.config.material import Material
-    from mcproxy.config.schema import Listener
+    from mcproxy.config.schema import Admin, Listener
 
 
 def register(subparsers: Any) -> None:
@@ -46,8 +46,7 @@ def check(options: argparse.Namespace) -> int:
         print(printable(line))
     if settings.users_file is not None:
         print(f"users: {len(material.users)} in {settings.users_file}")
-    health = f"; health at {settings.admin.health_bind}" if settings.admin.health_bind else ""
-    print(f"admin: {settings.admin.bind}{health}")
+    print(f"admin: {_admin(settings.admin)}")
     for note in notes_of(material):
         print(f"note: {note}")
     return DONE
@@ -65,8 +64,19 @@ def _has_binding(listener: Listener, material: Material) -> bool:
     return server_end_point(shown.public_bytes(Encoding.DER)) is not None
 
 
+def _admin(admin: Admin) -> str:
+    from mcproxy.config.encryption import admin_access
+
+    access = "" if admin.tls is None and admin.token_file is None else f"; {admin_access(admin)}"
+    hosts = f"; also as {', '.join(admin.hosts)}" if admin.hosts else ""
+    health = f"; health at {admin.health_bind}" if admin.health_bind else ""
+    return f"{admin.bind}{access}{hosts}{health}"
+
+
 def _listener(listener: Listener) -> str:
-    parts = [", ".join(str(address) for address in listener.bind), _encryption(listener)]
+    from mcproxy.config.encryption import listener_encryption
+
+    parts = [", ".join(str(address) for address in listener.bind), listener_encryption(listener)]
     if listener.is_unix:
         group = f", group {listener.group}" if listener.group is not None else ""
         parts.append(f"mode {listener.mode:04o}{group}")
@@ -76,11 +86,3 @@ def _listener(listener: Listener) -> str:
             parts.append(f"balancers {', '.join(str(network) for network in listener.proxy_protocol)}")
     parts.append(" and ".join(listener.protocols))
     return "; ".join(parts)
-
-
-def _encryption(listener: Listener) -> str:
-    if listener.tls is None:
-        return "no TLS"
-    asked = f", client certificate {listener.tls.client_certificate}" if listener.tls.client_ca else ""
-    revoked = ", revocation lists" if listener.tls.crl else ""
-    return f"TLS {listener.tls.minimum_version} or newer{asked}{revoked}"

@@ -33,7 +33,7 @@ from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError, complain  # no
 from mcproxy.compiling import is_compiled  # noqa: E402
 from mcproxy.config.problems import ConfigurationError  # noqa: E402
 
-COMMANDS = ("run", "check", "demo", "user")
+COMMANDS = ("run", "check", "acl", "doctor", "health", "top", "demo", "user")
 """Modules beside this one. Each has `register(subparsers)` and imports what is heavy inside of its functions."""
 
 INTERRUPTED = 130  # 128 + SIGINT, what shells report

@@ -12,7 +12,8 @@ from mcproxy.config.schema import Settings
 
 NEEDS_RESTART: tuple[Place, ...] = (
     ("workers",),
-    ("admin",),
+    ("admin", "bind"),
+    ("admin", "health_bind"),
     ("limits", "value"),
     ("limits", "total_buffer"),
 )

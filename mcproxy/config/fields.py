@@ -20,6 +20,7 @@ from mcproxy.config.addresses import (
     parse_destination,
     parse_network,
 )
+from mcproxy.config.admin_words import parse_admin_host
 from mcproxy.config.units import parse_duration, parse_size
 from mcproxy.policy.certificates import CertificateName
 
@@ -83,6 +84,7 @@ Classes = Annotated[frozenset[str], PlainValidator(names.parse_classes)]
 SocketPath = Annotated[Path, PlainValidator(_socket_path)]
 TlsVersion = Annotated[str, PlainValidator(names.parse_tls_version)]
 Timeout = Annotated[Duration, Field(gt=0, le=3600)]
+AdminHost = Annotated[str, PlainValidator(parse_admin_host)]
 UnixId = Annotated[int, Field(ge=0, le=2**32 - 2)]
 
 SECTION = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.fitness import credentials_problem
+from mcproxy.config.admin_files import admin_file_problems
 from mcproxy.config.collisions import socket_problems
 from mcproxy.config.pem_files import (
     authority_problems,
@@ -46,6 +47,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
             yield from _password(upstream.login, (*at, "login"))
     if settings.users_file is not None:
         yield from secret_file_problems(settings.users_file, ("users_file",), 'make it with "mcproxy user add"')
+    yield from admin_file_problems(settings.admin, ("admin",))
     yield from socket_problems(settings)
     yield from _descriptors(settings)
 

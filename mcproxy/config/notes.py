@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mcproxy.auth.users import Users, parse_users
 from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.admin_files import admin_notes
 from mcproxy.config.breadth import allow_notes, grant_notes, login_notes
 from mcproxy.config.certificate_files import authority_kind_notes, server_notes
 from mcproxy.config.expiry import authority_notes
@@ -96,6 +97,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _directory(settings.admin.bind, ("admin", "bind"))
     if settings.admin.health_bind is not None:
         yield from _directory(settings.admin.health_bind, ("admin", "health_bind"))
+    yield from admin_notes(settings.admin, datetime.now(UTC), SOON_DAYS, CHANGEABLE, ("admin",))
     if not settings.default_roles and not any(grant.roles for grant in settings.grants):
         yield Finding(("grants",), "nobody may do anything: no grant has a role and there are no default_roles")
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.admin_rules import admin_rules
 from mcproxy.config.collisions import address_rules
 from mcproxy.config.names import GRANT_KINDS, KEYLESS_CLASSES
 from mcproxy.config.problems import Finding, Place, suggestion
 from mcproxy.config.saslauthd import saslauthd_rules
-from mcproxy.config.schema import SMALLEST_BUFFER, Admin, Grant, Limits, Listener, Role, Settings
+from mcproxy.config.schema import SMALLEST_BUFFER, Grant, Limits, Listener, Role, Settings
 from mcproxy.config.units import show_size
 from mcproxy.config.upstream_rules import upstream_rules
 
@@ -37,7 +38,7 @@ def check_rules(settings: Settings) -> Iterator[Finding]:
     yield from _names_that_share_roles(settings.grants)
     yield from _unknown_roles(settings.default_roles, settings, ("default_roles",))
     yield from _limits(settings.limits, settings.workers, ("limits",))
-    yield from _admin(settings.admin, ("admin",))
+    yield from admin_rules(settings.admin, ("admin",))
     yield from address_rules(settings)
 
 
@@ -238,12 +239,3 @@ def _limits(limits: Limits, workers: int, place: Place) -> Iterator[Finding]:
             f"write {show_size(workers * least)} or more"
         )
         yield Finding((*place, "total_buffer"), message, about=((*place, "value"), ("workers",)))
-
-
-def _admin(admin: Admin, place: Place) -> Iterator[Finding]:
-    if not admin.bind.is_loopback:
-        message = (
-            "may only be a loopback address or a unix socket in this version: whoever reaches it reads the metrics; "
-            "for health checks from elsewhere use health_bind"
-        )
-        yield Finding((*place, "bind"), message)

@@ -17,6 +17,7 @@ from mcproxy.config import names
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.config.fields import (
     SECTION,
+    AdminHost,
     AllowedNetwork,
     Bind,
     Classes,
@@ -157,12 +158,26 @@ class Limits(_Model):
     login_timeout: Timeout = 5.0
     stall_timeout: Annotated[Duration, Field(gt=0, le=86400)] = 30.0
     idle_timeout: Annotated[Duration, Field(ge=0, le=30 * 86400)] = 0.0
+    drain_delay: Annotated[Duration, Field(ge=0, le=86400)] = 0.0
     drain_timeout: Annotated[Duration, Field(ge=0, le=86400)] = 10.0
 
 
+class AdminTls(_Model):
+    certificate: FilePath = Field(examples=["/etc/mcproxy/admin/tls.crt"])
+    key: FilePath = Field(examples=["/etc/mcproxy/admin/tls.key"])
+    client_ca: FilePath | None = None
+    minimum_version: TlsVersion = "1.2"
+
+
 class Admin(_Model):
+    """`hosts` are names that the Host header may have beside those that the address itself has."""
+
     bind: Bind = TcpAddress("127.0.0.1", 9156)
     health_bind: Bind | None = None
+    tls: AdminTls | None = None
+    token_file: FilePath | None = None
+    hosts: Annotated[list[AdminHost], AfterValidator(distinct)] = []
+    upstream_statistics: bool = True
 
 
 class Logging(_Model):

@@ -20,7 +20,8 @@ from mcproxy.demo.instructions import instructions
 from mcproxy.demo.memcached import running_memcached
 from mcproxy.observe import log
 from mcproxy.server.reload import load_first
-from mcproxy.server.serve import LateSignals, run_server
+from mcproxy.server.serve import run_server
+from mcproxy.server.signals import LateSignals
 from mcproxy.server.sockets import BindError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

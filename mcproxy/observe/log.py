@@ -12,11 +12,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, cast
 
 import structlog
 
 from mcproxy.observe.limit import RefusalLimit
+from mcproxy.observe.recent import Recent
 from mcproxy.observe.render import render_console, render_json
 
 LogFormat = Literal["json", "console"]
@@ -78,6 +80,10 @@ class _StandardLibraryHandler(logging.Handler):
 
 
 _limit = RefusalLimit(time.monotonic)
+_debugging = False
+_configured: Callable[[], None] | None = None
+recent: Final = Recent(time.time)
+"""Of this process."""
 
 
 def configure(
@@ -91,21 +97,27 @@ def configure(
     """Sets up the log of the whole process; may be called again, and loggers got before then follow.
 
     `clock` (seconds, monotonic) is what the limit of repeated refusals goes by. `worker` is in every line if given.
+    While debugging is on, `level` is only what it goes back to.
     """
-    global _limit
+    global _limit, _configured
+    _configured = partial(configure, level, format, descriptor=descriptor, clock=clock, worker=worker)
+    if _debugging:
+        level = "debug"
     _limit = RefusalLimit(clock)
     render = render_json if format == "json" else render_console
     about = {} if worker is None else {"worker": worker}
     sink = DescriptorLogger(descriptor, render, about)
     structlog.configure(
         processors=[
+            lambda logger, method, event: _noted(event, method, _LEVELS[level]),
             structlog.processors.add_log_level,
             _limit_refusals,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             lambda logger, method, event: render(_ordered(event, about)),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        # What is noted has to come through; debug, of which there is most, costs nothing where it isn't written.
+        wrapper_class=structlog.make_filtering_bound_logger(min(_LEVELS[level], logging.INFO)),
         logger_factory=lambda *_: sink,
         # Not cached, so that a change of level reaches every module's logger.
         cache_logger_on_first_use=False,
@@ -113,6 +125,25 @@ def configure(
     logging.basicConfig(level=logging.WARNING, handlers=[_StandardLibraryHandler()], force=True)
     # What libraries warn of, such as odd certificates of clients, joins our lines too.
     logging.captureWarnings(True)
+
+
+def toggle_debugging() -> bool:
+    """Write everything, or go back to the level that is configured; returns whether everything is written now."""
+    on = not _debugging
+    if not on:
+        get_logger().info("debugging_off")
+    set_debugging(on)
+    if on:
+        get_logger().info("debugging_on")
+    return on
+
+
+def set_debugging(on: bool) -> None:
+    """As toggle_debugging, without a word."""
+    global _debugging
+    _debugging = on
+    if _configured is not None:
+        _configured()
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
@@ -132,6 +163,14 @@ def report_suppressed() -> None:
     """Writes how many refusals were left out, where no later line said so. Call it about once a second."""
     for event, reason, count in _limit.overdue():
         get_logger().warning("log_lines_suppressed", of=event, for_reason=reason, suppressed=count)
+
+
+def _noted(event: Event, method: str, lowest: int) -> Event:
+    """Keep what the status page shows, and leave out of the log what is below its level."""
+    recent.note(event)
+    if _LEVELS.get(method, logging.ERROR) < lowest:
+        raise structlog.DropEvent
+    return event
 
 
 def _limit_refusals(logger: object, method: str, event: Event) -> Event:

@@ -2,15 +2,24 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
+class Reload(NamedTuple):
+    """`time` is Unix time in seconds; `problem` the first of those that it failed for, None if it succeeded."""
+
+    time: float
+    problem: str | None
+
+
 class Reloads(Collector):
-    """Counts them. The start is the first success, though it is not counted."""
+    """Counts them. The start is the first success, though it is not counted. `last` is None until there was one."""
 
     def __init__(self) -> None:
+        self.last: Reload | None = None
         self._results = {"success": 0, "failure": 0}
         self._last_successful = True
         self._last_success = time.time()
@@ -24,10 +33,12 @@ class Reloads(Collector):
         self._results["success"] += 1
         self._last_successful = True
         self._last_success = time.time()
+        self.last = Reload(self._last_success, None)
 
-    def failed(self) -> None:
+    def failed(self, problem: str) -> None:
         self._results["failure"] += 1
         self._last_successful = False
+        self.last = Reload(time.time(), problem)
 
     def collect(self) -> Iterator[Metric]:
         counts = CounterMetricFamily("mcproxy_reloads", "Reloads of the configuration, by result.", labels=["result"])

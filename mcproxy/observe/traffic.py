@@ -28,6 +28,7 @@ class TrafficSnapshot:
     downstream_sent_bytes: int = 0
     upstream_received_bytes: int = 0
     upstream_sent_bytes: int = 0
+    busy_seconds: float = 0.0
     buffered_bytes: int = 0
 
 
@@ -71,6 +72,11 @@ def _families(traffic: TrafficSnapshot) -> Iterator[Metric]:
         ),
         ("mcproxy_upstream_received_bytes", "Bytes received from memcached.", traffic.upstream_received_bytes),
         ("mcproxy_upstream_sent_bytes", "Bytes sent to memcached.", traffic.upstream_sent_bytes),
+        (
+            "mcproxy_relay_busy_seconds",
+            "Time that the relays were at work, without waits: a worker can do one second's in a second.",
+            traffic.busy_seconds,
+        ),
     ):
         yield CounterMetricFamily(name, documentation, value=value)
     yield GaugeMetricFamily(

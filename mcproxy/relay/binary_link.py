@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mcproxy.relay.durations import Durations
 from mcproxy.relay.link import Link
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.secured import Connection
@@ -19,8 +20,9 @@ class BinaryLink(Link):
         timeout: float,
         on_lost: Callable[[str], None],
         gathering: Gathering | None = None,
+        durations: Durations | None = None,
     ) -> None:
-        super().__init__(relay, connection, timeout, on_lost, gathering)
+        super().__init__(relay, connection, timeout, on_lost, gathering, durations)
         self._opaque = 1
 
     def submit(self, request: Request) -> None:

@@ -14,6 +14,7 @@ from mcproxy.relay.output import Output
 from mcproxy.relay.poller import READ, Handler, Relay
 from mcproxy.relay.secured import NO_DATA, RECEIVE_SIZE, TLS_UNSENT, Connection, Secured, socket_of
 from mcproxy.wire.requests import Sink
+from mcproxy.wire.tally import Tally
 
 # A frame that comes in, however steadily, has to be whole after so many stall_timeouts; and so long after its socket
 # was last writable, a client that reads has to have read enough for it to be so again.
@@ -25,8 +26,8 @@ GONE: Final = select.EPOLLERR | select.EPOLLHUP
 class Downstream(Sink, Handler):
     """Reads only while the session can go on (`_paused` says that it can't), and bounds what it keeps."""
 
-    def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits) -> None:
-        super().__init__()
+    def __init__(self, relay: Relay, connection: Connection, limits: SessionLimits, tally: Tally) -> None:
+        super().__init__(tally)
         self.held = 0
         # Since when the client has taken nothing of what is queued for it, or left a frame unfinished.
         self.stalled_since = relay.now

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mcproxy.compiling import mypyc_attr
+from mcproxy.relay.durations import Durations
 from mcproxy.relay.link_ends import CLOSED, DONE, LOST, RETIRED, TIMED_OUT, why
 from mcproxy.relay.link_output import LinkOutput
 from mcproxy.relay.poller import READ, Relay
@@ -31,7 +32,8 @@ class Link(LinkOutput):
     that is not authentic, and nothing is delivered of what came in the same receive.
 
     `gathering`: gets of several clients go up in one line while that says so. None where upstream may be an mcproxy,
-    which answers a line that it denies as a whole: one client's denial would be another's.
+    which answers a line that it denies as a whole: one client's denial would be another's. `durations` as LinkOutput
+    has it.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Link(LinkOutput):
         timeout: float,
         on_lost: Callable[[str], None],
         gathering: Gathering | None = None,
+        durations: Durations | None = None,
     ) -> None:
-        super().__init__(relay, connection, gathering)
+        super().__init__(relay, connection, gathering, durations)
         self.held = 0
         self.stalled_since = relay.now
         # Ends once nothing is in flight any more.
@@ -92,9 +95,8 @@ class Link(LinkOutput):
         if not data:
             self._lost(CLOSED)
             return
-        traffic = relay.traffic
         size = len(data)
-        traffic.upstream_received += size
+        relay.traffic.upstream_received += size
         self._received += size
         self._progress = relay.now
         if self._partial:
@@ -103,6 +105,7 @@ class Link(LinkOutput):
         position = 0
         waiting = self.waiting
         answerable = self._answerable
+        timed = self._timed
         try:
             while waiting:
                 request = waiting[0]
@@ -114,8 +117,11 @@ class Link(LinkOutput):
                 waiting.popleft()
                 answerable -= 1
                 if request.lookups:
-                    traffic.lookups += request.lookups
-                    traffic.hits += request.hits
+                    tally = request.sink.tally
+                    tally.hits += request.hits
+                    tally.misses += request.lookups - request.hits
+                if request is timed:
+                    self._note_duration()
                 request.finish()
                 if self.closed:
                     return
@@ -205,7 +211,7 @@ class Link(LinkOutput):
             self._secured.goodbye()
         self._socket.close()
         self._outgoing.clear()
-        self._oldest = None
+        self._oldest = self._timed = None
         waiting, self.waiting = self.waiting, deque()
         for request in waiting:
             request.fail(answer)

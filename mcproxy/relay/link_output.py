@@ -1,10 +1,12 @@
 """The way up of a link: what is submitted within a turn is sent in one call at its end."""
 
 import select
+import time
 from collections import deque
 from typing import Final
 
 from mcproxy.compiling import mypyc_attr
+from mcproxy.relay.durations import SAMPLE_INTERVAL, Durations
 from mcproxy.relay.link_ends import why
 from mcproxy.relay.poller import READ, Handler, Relay
 from mcproxy.relay.secured import Connection, Secured, socket_of
@@ -23,17 +25,18 @@ class LinkOutput(Handler):
     """Keeps what the socket does not take; `unsent` is how many bytes. link.py has what comes back.
 
     The requests in flight stand in `waiting`, the oldest first. `gathering` says whether gets of several clients go up
-    in one line; None for never.
+    in one line; None for never. `durations` is told how long a request took, of one at a time; None for nobody.
     """
 
-    def __init__(self, relay: Relay, connection: Connection, gathering: Gathering | None) -> None:
+    def __init__(
+        self, relay: Relay, connection: Connection, gathering: Gathering | None, durations: Durations | None
+    ) -> None:
         self.waiting: deque[Request] = deque()
         self.unsent = 0
         self.closed = False
         # How many of `waiting` upstream can have seen: what comes before a request was sent is not its reply.
         self._answerable = 0
         self._relay = relay
-        self._counts = relay.traffic.requests
         self._socket = socket_of(connection)
         self._secured = connection if isinstance(connection, Secured) else None
         self._descriptor = self._socket.fileno()
@@ -49,6 +52,11 @@ class LinkOutput(Handler):
         self._paused = False
         # When a reply last came, or the first request began to wait.
         self._progress = 0.0
+        self._durations = durations
+        # The request that is timed, since when, and when the next one may be, in seconds of the monotonic clock.
+        self._timed: Request | None = None
+        self._timed_since = 0.0
+        self._next_timed = 0.0
         # Sessions that wait until there is less unsent.
         self._stalled: list[Handler] = []
 
@@ -66,7 +74,6 @@ class LinkOutput(Handler):
             group = self._group
             if group is not None and group.add(request):
                 self.unsent += size
-                self._counts[request.count] += request.cost
                 return
             group = Gathered(request.sink, request.count, gathering)
             if group.add(request):
@@ -81,10 +88,13 @@ class LinkOutput(Handler):
             self._progress = self._relay.now
         self._outgoing.append(request)
         self.unsent += size
-        self._counts[request.count] += request.cost
         if not self._to_flush:
             self._to_flush = True
-            self._relay.links_to_flush.append(self)
+            relay = self._relay
+            relay.links_to_flush.append(self)
+            if self._timed is None and relay.now >= self._next_timed and self._durations is not None:
+                self._timed = request
+                self._timed_since = time.monotonic()
 
     def flush(self) -> None:
         """Send what was submitted, in one call."""
@@ -136,6 +146,14 @@ class LinkOutput(Handler):
     def wake_when_sent(self, session: Handler) -> None:
         """Resume a session once there is less unsent."""
         self._stalled.append(session)
+
+    def _note_duration(self) -> None:
+        """The request that is timed has its whole answer."""
+        self._timed = None
+        now = time.monotonic()
+        self._next_timed = now + SAMPLE_INTERVAL
+        if self._durations is not None:
+            self._durations.observe(now - self._timed_since)
 
     def _listen(self) -> None:
         events = 0 if self._paused else READ

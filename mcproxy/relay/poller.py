@@ -29,6 +29,8 @@ LINGER: Final = 0.001
 # Seconds between two looks for what has timed out.
 SWEEP_INTERVAL: Final = 0.25
 _EVENTS_AT_ONCE: Final = 512
+# Seconds within which it takes another turn if it isn't stuck: many times the longest one.
+_TURNS_WITHIN: Final = 5.0
 READ: Final = select.EPOLLIN
 # Why everything is closed at last.
 STOPPED: Final = "the proxy ends"
@@ -100,6 +102,7 @@ class Relay:
         self._epoll = select.epoll()
         self._busy = 0
         self._giving_way = False
+        self._turned = trio.Event()
         self._listening: set[int] = set()
         self._muted: set[int] = set()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -163,6 +166,16 @@ class Relay:
             worst = max(self.handlers.values(), key=self._weight, default=handler)
             worst.close(OVER_BUDGET)
 
+    async def turns(self) -> bool:
+        """Whether it takes a turn when there is something to do, and soon: the proof that it isn't stuck."""
+        if self._epoll.closed:
+            return False
+        turned = self._turned = trio.Event()
+        os.eventfd_write(self._wake, 1)
+        with trio.move_on_after(_TURNS_WITHIN):
+            await turned.wait()
+        return turned.is_set()
+
     def refresh(self) -> None:
         """To be called before acting outside of a turn: `now` may be as old as the last sweep."""
         self.now = time.monotonic()
@@ -201,12 +214,15 @@ class Relay:
         """Handle what is ready, for about `longest` seconds at most."""
         handlers = self.handlers
         ready = self.ready
+        self._turned.set()
         self._giving_way = False
         self.now = time.monotonic()
         deadline = self.now + (min(SHORT_TURN, longest) if self._busy else longest)
         wait = 0.0
         while True:
             events = self._epoll.poll(wait, _EVENTS_AT_ONCE)
+            # Only behind a wait is it another time than before.
+            since = time.monotonic() if wait else self.now
             if not events and not ready:
                 return
             for descriptor, mask in events:
@@ -227,6 +243,7 @@ class Relay:
                 self._resume()
             self.flush()
             self.now = time.monotonic()
+            self.traffic.busy_seconds += self.now - since
             if self.now >= deadline or self._giving_way:
                 return
             wait = 0.0 if ready or self._busy else LINGER

@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from mcproxy.relay.binary_link import BinaryLink
+from mcproxy.relay.durations import Durations
 from mcproxy.relay.interfaces import UpstreamObserver
 from mcproxy.relay.link import Link
 from mcproxy.relay.link_ends import ASKED_TO_LOG_IN
@@ -53,6 +54,7 @@ class Pool:
         self.shared = SharedLinks()
         self.links = self.shared.links
         self.first_link = trio.Event()
+        self.durations = Durations()
         self.obstacle: Obstacle | None = None
         """Why the last link that was tried wasn't opened, or was lost; None if neither."""
         self._relay = relay
@@ -183,7 +185,9 @@ class Pool:
 
         kind = Link if self.protocol == "text" else BinaryLink
         gathering = self._gathering if self._gathers() else None
-        opened.link = kind(self._relay, connection, self._timeout, on_lost, gathering)
+        # A link of one session's own has requests like no other: a dump, or one without an end.
+        durations = self.durations if among is self._shared_links else None
+        opened.link = kind(self._relay, connection, self._timeout, on_lost, gathering, durations)
         if not opened.lost.is_set():
             among.add(opened)
         return opened

@@ -18,6 +18,7 @@ from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.parser import Parser
 from mcproxy.wire.pipelining import OneAtATime
 from mcproxy.wire.requests import Local, Request
+from mcproxy.wire.tally import Tally
 
 Translate = Callable[[Request], Request | Refusal]
 """What makes a request of the other protocol of a vetted one, or says why that can't be."""
@@ -30,14 +31,24 @@ CLIENT_LEFT: Final = "the client has left"
 
 
 class Session(Downstream):
-    """One client. It is its own sink: the replies of its requests are delivered to it."""
+    """One client. It is its own sink: the replies of its requests are delivered to it.
+
+    `tally` counts for its principal: Traffic.tally_of.
+    """
 
     def __init__(
-        self, relay: Relay, connection: Connection, links: Links, limits: SessionLimits, observer: Observer
+        self,
+        relay: Relay,
+        connection: Connection,
+        links: Links,
+        limits: SessionLimits,
+        observer: Observer,
+        tally: Tally,
     ) -> None:
-        super().__init__(relay, connection, limits)
+        super().__init__(relay, connection, limits, tally)
         self.parser: Parser
         self._buffer = limits.buffer
+        self._counts = tally.requests
         self._links = links
         self._shared = links.shared
         self._observer = observer
@@ -97,6 +108,7 @@ class Session(Downstream):
             self._window = max(1, self._buffer // self.largest_value)
         parser = self.parser
         translate = self._translate
+        counts = self._counts
         position = 0
         size = len(data)
         for _ in range(FRAMES_AT_ONCE):
@@ -115,7 +127,9 @@ class Session(Downstream):
                 if link is None or link.closed:
                     outcome.fail(self._links.unavailable)
                 else:
-                    self.in_flight += outcome.cost
+                    cost = outcome.cost
+                    self.in_flight += cost
+                    counts[outcome.count] += cost
                     link.submit(outcome)
             elif isinstance(outcome, Refusal):
                 self._refuse(outcome)
@@ -256,6 +270,7 @@ class Session(Downstream):
                 link.close(CLIENT_LEFT)
             else:
                 self._link = self._private_link = link
+                self._counts[request.count] += request.cost
                 link.submit(request)
             self._relay.settle()
 

@@ -1,18 +1,63 @@
 """What the relay counts. Plain ints: they are touched for every request, and read when metrics are scraped."""
 
 from collections import Counter
+from typing import Final
+
+from mcproxy.wire.tally import Tally
+
+MOST_PRINCIPALS: Final = 200
+"""Who comes when so many have tallies of their own is counted with all others like him: a metric's series are for ever,
+and there may be as many users as the file has lines."""
+
+OTHER: Final = ("other", "other")
+"""Kind and name of these: there is no such kind of principal."""
 
 
 class Traffic:
-    """Counts since the start. `requests` and `denied` are by command class, `refused` by a refusal's fixed reason."""
+    """Counts since the start. Requests, hits and misses are counted for each principal, and summed when asked for.
+
+    `refused` is by a refusal's fixed reason. `busy_seconds` is how long the relay's turns have taken, without the waits
+    in them.
+    """
 
     def __init__(self) -> None:
-        self.requests: Counter[str] = Counter()
-        self.denied: Counter[str] = Counter()
+        self.tallies: dict[tuple[str, str], Tally] = {}
         self.refused: Counter[str] = Counter()
-        self.lookups = 0
-        self.hits = 0
+        self.busy_seconds = 0.0
         self.downstream_received = 0
         self.downstream_sent = 0
         self.upstream_received = 0
         self.upstream_sent = 0
+
+    def tally_of(self, kind: str, name: str) -> Tally:
+        """What counts for a principal. It stays when the last session of that principal has ended."""
+        principal = (kind, name)
+        if principal not in self.tallies and len(self.tallies) >= MOST_PRINCIPALS:
+            principal = OTHER
+        return self.tallies.setdefault(principal, Tally())
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Those that were passed on, by command class."""
+        counts: Counter[str] = Counter()
+        for tally in self.tallies.values():
+            counts.update(tally.requests)
+        return counts
+
+    @property
+    def denied(self) -> Counter[str]:
+        """Requests that no grant allows, by command class."""
+        counts: Counter[str] = Counter()
+        for tally in self.tallies.values():
+            counts.update(tally.denied)
+        return counts
+
+    @property
+    def hits(self) -> int:
+        """Keys that retrievals asked for and got."""
+        return sum([tally.hits for tally in self.tallies.values()])
+
+    @property
+    def misses(self) -> int:
+        """Keys that retrievals asked for and didn't get."""
+        return sum([tally.misses for tally in self.tallies.values()])

@@ -2,7 +2,7 @@
 Counted here for one process or for all workers."""
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 import trio
@@ -10,6 +10,7 @@ import trio
 from mcproxy.auth.buckets import source_of
 from mcproxy.config.schema import Limits
 from mcproxy.observe.metrics import ConnectionRefusal
+from mcproxy.observe.saturation import DRAINING, Saturation
 from mcproxy.server.shared import NoRoom
 
 LOGINS_PER_SOURCE: Final = 64
@@ -90,6 +91,11 @@ class Admission:
         self._waiting: Counter[Hashable] = Counter()
         self._by_address: Counter[str] = Counter()
         self._waiting_by_source: Counter[str] = Counter()
+
+    @property
+    def most_connections(self) -> int:
+        """How many there may be."""
+        return self._most
 
     @classmethod
     def of(cls, limits: Limits, workers: int = 1) -> "Admission":
@@ -174,6 +180,16 @@ class Admission:
         self.connections -= 1
         if address is not None:
             _decrement(self._by_address, address)
+
+
+def saturation_of(admission: Admission, limits: Limits, not_ready: Callable[[], str | None]) -> Saturation:
+    """For the metrics of the process that admits. `limits.total_buffer` is one that no reload changes."""
+    return Saturation(
+        connections=admission.connections,
+        connections_limit=admission.most_connections,
+        buffered_bytes_limit=limits.total_buffer,
+        draining=not_ready() == DRAINING,
+    )
 
 
 def _decrement(counts: "Counter[Any]", key: Hashable) -> None:

@@ -16,7 +16,7 @@ from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.policy.allowlist import canonical_address
 from mcproxy.policy.proxy_header import LONGEST_BLOCK, ProxyHeader, ProxyHeaderError, parse_proxy_header
 from mcproxy.server.access import unix_peer
-from mcproxy.server.connection import Client
+from mcproxy.server.connection import STOPPING, Client
 from mcproxy.server.crowd import CROWDED_OUT
 from mcproxy.server.shared import Place, Undecided
 from mcproxy.server.state import ListenerState, ServerState
@@ -27,6 +27,7 @@ _WORDS = {
     ConnectionRefusal.TOO_MANY: "too many connections",
     ConnectionRefusal.TOO_MANY_FROM_ADDRESS: "too many connections from this address",
     ConnectionRefusal.UNDECIDED: "the parent process does not answer",
+    ConnectionRefusal.DRAINING: STOPPING,
 }
 
 
@@ -58,8 +59,8 @@ async def arrive(server: ServerState, listener: ListenerState, connection: socke
         if not balancer and not listener.allowlist.admits(str(address)):
             _refuse(server, listener, connection, source, ConnectionRefusal.NOT_ALLOWED, NOT_ALLOWED)
             return
-    if server.draining:
-        _refuse(server, listener, connection, source, ConnectionRefusal.DRAINING, "the proxy is stopping")
+    if server.ending:
+        _refuse(server, listener, connection, source, ConnectionRefusal.DRAINING, STOPPING)
         return
     # A balancer's connections are many people's: until its header tells whose this one is, no address is counted.
     place = await _enter(server, listener, connection, None if balancer else source)
@@ -71,9 +72,9 @@ async def arrive(server: ServerState, listener: ListenerState, connection: socke
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if balancer:
-        server.start_soon(_Announced(server, listener, connection, source, place).run)
+        server.start_arriving(_Announced(server, listener, connection, source, place).run)
     else:
-        server.start_soon(_client(server, listener, connection, source, place).run)
+        server.start_arriving(_client(server, listener, connection, source, place).run)
 
 
 async def _enter(
@@ -86,6 +87,8 @@ async def _enter(
         return ConnectionRefusal.TOO_MANY_FROM_ADDRESS
 
     def no_room() -> ConnectionRefusal | None:
+        if trio.current_time() >= server.enters_until:
+            return ConnectionRefusal.DRAINING
         key = None if source is None else _key(source, connection)
         may_wait = crowd.make_room_for(key) or counted is None
         return None if may_wait else ConnectionRefusal.TOO_MANY_FROM_ADDRESS
@@ -170,6 +173,8 @@ class _Announced:
                 self._lost("closed by the balancer")
                 return False
             return await self._may_come(header.source)
+        if waiting.crowded_out and self._server.ending:
+            return self._refused(ConnectionRefusal.DRAINING, STOPPING)
         if waiting.crowded_out:
             return self._refused(ConnectionRefusal.CROWDED_OUT, CROWDED_OUT)
         return self._refused(ConnectionRefusal.PROXY_HEADER, "no PROXY header in time")

@@ -3,11 +3,14 @@
 import time
 
 from mcproxy.files.last_used import LastUsed, rotating_secrets
+from mcproxy.observe.durations import DurationsCollector
 from mcproxy.observe.expiry import ExpiryCollector, UpstreamExpiryCollector
 from mcproxy.observe.last_used import LastUsedCollector
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
+from mcproxy.observe.principals import PrincipalsCollector
 from mcproxy.observe.reloads import GenerationCollector
+from mcproxy.relay.durations import Durations
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
 from mcproxy.relay.secured import Connection
@@ -39,15 +42,22 @@ def build(
             denied_requests=dict(traffic.denied),
             refused_requests=dict(traffic.refused),
             hits=traffic.hits,
-            misses=traffic.lookups - traffic.hits,
+            misses=traffic.misses,
             downstream_received_bytes=traffic.downstream_received,
             downstream_sent_bytes=traffic.downstream_sent,
             upstream_received_bytes=traffic.upstream_received,
             upstream_sent_bytes=traffic.upstream_sent,
+            busy_seconds=traffic.busy_seconds,
             buffered_bytes=relay.held,
         )
 
     metrics = Metrics(settings.listeners, settings.all_upstreams, snapshot, lambda: state.not_ready() is None)
+    metrics.registry.register(PrincipalsCollector(relay.traffic.tallies))
+
+    def durations() -> list[tuple[str, str, Durations]]:
+        return [(name.upstream, name.protocol, pool.durations) for name, pool in state.pools.items()]
+
+    metrics.registry.register(DurationsCollector(durations))
     metrics.registry.register(GenerationCollector(lambda: state.generation.number))
     metrics.registry.register(ExpiryCollector(lambda: state.generation.expiries))
     metrics.registry.register(UpstreamExpiryCollector(lambda: state.generation.upstream_expiries))

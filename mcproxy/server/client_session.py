@@ -52,7 +52,8 @@ class ClientSession:
         listed = self._listed()
         self._owner = owner
         pool, translate = server.way_up(self._listener.name, "binary" if basis.protocol == "binary" else "text")
-        session = self._session = Session(server.relay, basis.connection, pool, generation.session_limits, self)
+        tally = server.relay.traffic.tally_of(principal.kind, principal.name)
+        session = self._session = Session(server.relay, basis.connection, pool, generation.session_limits, self, tally)
         if basis.protocol == "binary":
             parser: TextParser | BinaryParser = BinaryParser(generation.access.binary_rules(principal), session, listed)
         else:
@@ -62,10 +63,10 @@ class ClientSession:
             )
         self._parser = parser
         server.sessions.add(session)
-        self._notes.session_opened()
+        self._notes.session_opened(tally)
         vetting = one_at_a_time(parser, session) if settings.pipelining == "refuse" else parser
         session.start(vetting, data, translate)
-        if server.draining:
+        if server.ending:
             session.drain()
             server.relay.settle()
 
@@ -103,12 +104,13 @@ class ClientSession:
 
     def refused(self, session: Session, refusal: Refusal) -> None:
         """A request was answered by the proxy itself."""
-        self._notes.request_refused(refusal, self._principal)
+        self._notes.request_refused(refusal, self._principal, session.tally)
 
     def log_in_again(self, session: Session, connection: Connection, data: bytes) -> None:
         """The client started another login."""
-        self._ended(session, "logs in again")
+        # In this order: the login has begun, and the proxy doesn't end in between.
         self._owner.logs_in_again(data)
+        self._ended(session, "logs in again")
 
     def closed(self, session: Session, reason: str) -> None:
         """The session is over and its socket closed."""
@@ -123,4 +125,4 @@ class ClientSession:
 
     def _ended(self, session: Session, reason: str) -> None:
         self._server.session_ended(session)
-        self._notes.session_ended(reason, self._principal)
+        self._notes.session_ended(reason, self._principal, session.tally)

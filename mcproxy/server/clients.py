@@ -1,17 +1,16 @@
 """Serving clients, from the first accept to the last reply: what a single process and every worker do alike."""
 
 import gc
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
 from mcproxy.observe.log import get_logger, report_suppressed
 from mcproxy.server.last_used import keep_last_used
-from mcproxy.server.listeners import accept_forever
+from mcproxy.server.listeners import accept_forever, accept_waiting
+from mcproxy.server.opening import Listening
 from mcproxy.server.state import ServerState
 
 log = get_logger()
@@ -19,27 +18,25 @@ log = get_logger()
 _FIRST_LINK = 2.0
 _SWITCH_INTERVAL = 0.001
 _READINESS_INTERVAL = 0.5
-
-
-class Accepting(NamedTuple):
-    """A listening socket and the name of its listener. `shared`: other workers accept from it too."""
-
-    listener: str
-    sock: socket.socket
-    shared: bool = False
+# Seconds for letting in, at the end, who waits in the kernel's queues.
+_LAST_ACCEPTS = 1.0
+_LOOK_FOR_SILENT = 0.1
 
 
 async def serve_clients(
     state: ServerState,
-    accepting: list[Accepting],
+    listening: list[Listening],
     *,
     started: Callable[[], None],
     readiness: Callable[[str | None], None],
-    wait_for_stop: Callable[[], Awaitable[None]],
+    wait_for_stop: Callable[[], Awaitable[bool]],
+    stop_listening: Callable[[], None],
 ) -> None:
     """Serve until `wait_for_stop` returns; then answer what was asked, and return.
 
     `started` is called once; `readiness` then and at every change, with why requests can't be served, or None.
+    `wait_for_stop` says whether nobody comes after this process: then what waits in the queues of sockets that aren't
+    lasting is let in first, and `stop_listening`, which closes these, is called.
     """
     # A thread that has hashed a password waits this long for the relay, when that is busy, before it gets its turn.
     sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -52,37 +49,82 @@ async def serve_clients(
             nursery.start_soon(pool.run)
         nursery.start_soon(_report_suppressed)
         nursery.start_soon(keep_last_used, state.last_used, state.users_now)
-        scope = trio.CancelScope()
-        nursery.start_soon(_accept_all, state, accepting, scope)
         with trio.move_on_after(_FIRST_LINK):
             for pool in state.pools.values():
                 await pool.first_link.wait()
+        # Not before: who has waited in the queue through a restart would be let in to be told that upstream is away.
+        accepting = _Acceptance(state, listening)
+        nursery.start_soon(accepting.run)
         started()
         nursery.start_soon(_report_readiness, state, readiness)
-        await wait_for_stop()
-        await _drain(state, scope)
+        is_last = await wait_for_stop()
+        state.draining = True
+        await accepting.stop()
+        if is_last:
+            await accepting.take_the_rest()
+            stop_listening()
+        await _drain(state)
         nursery.cancel_scope.cancel()
 
 
-async def _accept_all(state: ServerState, accepting: list[Accepting], scope: trio.CancelScope) -> None:
-    with scope:
-        async with trio.open_nursery() as nursery:
-            for listener, sock, shared in accepting:
-                nursery.start_soon(partial(accept_forever, state, listener, sock, shared=shared))
+class _Acceptance:
+    """Accepts on all sockets, until it is stopped."""
+
+    def __init__(self, state: ServerState, listening: list[Listening]) -> None:
+        self._state = state
+        self._listening = listening
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+
+    async def run(self) -> None:
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for listener, sock, shared, _ in self._listening:
+                    nursery.start_soon(partial(accept_forever, self._state, listener, sock, shared=shared))
+        self._stopped.set()
+
+    async def stop(self) -> None:
+        """Returns when nobody accepts any more, and who was accepted is on his way."""
+        self._state.enters_until = trio.current_time() + _LAST_ACCEPTS
+        self._scope.cancel()
+        await self._stopped.wait()
+
+    async def take_the_rest(self) -> None:
+        """Let in who waits in the queues of sockets that end with this process: closing them would reset these."""
+        with trio.move_on_after(_LAST_ACCEPTS):
+            for listener, sock, _, lasting in self._listening:
+                if not lasting:
+                    await accept_waiting(self._state, listener, sock)
 
 
-async def _drain(state: ServerState, accepting: trio.CancelScope) -> None:
-    """No new connections; every session closes once what it has in flight is answered, or at the deadline."""
-    state.draining = True
-    accepting.cancel()
+async def _drain(state: ServerState) -> None:
+    """Every session closes once what it has in flight is answered, who logs in gets there, or it is the deadline."""
+    began = trio.current_time()
+    state.ending = True
+    log.info("draining", sessions=len(state.sessions), arriving=state.arriving)
+    for client in list(state.clients):
+        client.drain()
     for session in list(state.sessions):
         session.drain()
     state.relay.settle()
     with trio.move_on_after(state.generation.settings.limits.drain_timeout) as scope:
-        state.look_for_the_end()
-        await state.last_session_ended.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_silent, state)
+            state.look_for_the_end()
+            await state.last_session_ended.wait()
+            nursery.cancel_scope.cancel()
     if scope.cancelled_caught:
-        log.warning("drain_timed_out", sessions=len(state.sessions) + state.closing)
+        log.warning("drain_timed_out", sessions=len(state.sessions) + state.closing, arriving=state.arriving)
+    else:
+        log.info("drained", seconds=round(trio.current_time() - began, 3))
+
+
+async def _end_silent(state: ServerState) -> None:
+    """Strangers who say nothing don't hold up the end."""
+    while True:
+        for crowd in list(state.crowds.values()):
+            crowd.end_silent()
+        await trio.sleep(_LOOK_FOR_SILENT)
 
 
 async def _report_readiness(state: ServerState, tell: Callable[[str | None], None]) -> None:

@@ -11,6 +11,7 @@ import math
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 
 import trio
 
@@ -24,13 +25,15 @@ from mcproxy.server.access import unix_peer
 from mcproxy.server.basis import Basis, RulesCompared, objection
 from mcproxy.server.client_session import ClientSession
 from mcproxy.server.connection_notes import ConnectionNotes, explain
-from mcproxy.server.crowd import CROWDED_OUT, Newcomer
+from mcproxy.server.crowd import CROWDED_OUT, SILENCE, Newcomer
 from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused, listener_now
 from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.server.streams import close_gently, receive
 from mcproxy.server.tls import handshake
 from mcproxy.server.trust import trust_of
+
+STOPPING = "the proxy is stopping"
 
 
 class Client:
@@ -112,6 +115,9 @@ class Client:
             self._close()
 
     def _end_of_silence(self) -> float:
+        if self._server.ending:
+            # Somebody who came just now may have asked something that is on its way.
+            return self._silent_since + SILENCE
         return self._silent_since + (self._server.generation.settings.limits.idle_timeout or math.inf)
 
     async def _start_or_log_in(self, principal: Principal, data: bytes) -> None:
@@ -205,6 +211,11 @@ class Client:
             self._notes.ended_by_reload(why, principal)
         return why is not None
 
+    def drain(self) -> None:
+        """The proxy stops: somebody known who has asked nothing has to go. Sessions and logins are told elsewhere."""
+        if self._silence is not None:
+            self._silence.deadline = self._end_of_silence()
+
     def end(self, reason: str) -> None:
         """Close at once whoever is logged in: nobody knows whether he may be."""
         if self._session is not None:
@@ -216,7 +227,7 @@ class Client:
         """Until the login has succeeded, nobody is logged in."""
         self._session = None
         self._forget()
-        self._server.start_soon(self._log_in_once_more, data)
+        self._server.start_arriving(partial(self._log_in_once_more, data))
 
     def is_closed(self) -> None:
         """The session is over, and so is its connection."""
@@ -285,7 +296,9 @@ class Client:
             yield scope
 
     def _out_of_time(self) -> None:
-        if self._newcomer.crowded_out:
+        if self._newcomer.crowded_out and self._server.ending:
+            self._give_up(ConnectionRefusal.DRAINING, STOPPING)
+        elif self._newcomer.crowded_out:
             self._give_up(ConnectionRefusal.CROWDED_OUT, CROWDED_OUT)
         else:
             self._give_up(ConnectionRefusal.LOGIN_TIMEOUT, "no login in time")
@@ -303,7 +316,7 @@ class Client:
 
     async def _close_gently(self) -> None:
         try:
-            await close_gently(self._basis.connection, until_end=not self._server.draining)
+            await close_gently(self._basis.connection, until_end=not self._server.ending)
         finally:
             self._close()
 

@@ -9,6 +9,7 @@ from mcproxy.relay.poller import OVER_BUDGET
 from mcproxy.relay.secured import NO_DATA, Connection
 from mcproxy.server.state import ListenerState, ServerState
 from mcproxy.wire.outcome import Refusal
+from mcproxy.wire.tally import Tally
 
 log = get_logger()
 
@@ -45,12 +46,11 @@ class ConnectionNotes:
         """The client went away."""
         log.debug("connection_lost", why=why, **self.fields)
 
-    def request_refused(self, refusal: Refusal, principal: Principal | None) -> None:
+    def request_refused(self, refusal: Refusal, principal: Principal, tally: Tally) -> None:
         """A request was answered by the proxy itself."""
-        traffic = self._server.relay.traffic
-        traffic.refused[refusal.reason] += 1
+        self._server.relay.traffic.refused[refusal.reason] += 1
         if refusal.denied:
-            traffic.denied[refusal.denied] += 1
+            tally.denied[refusal.denied] += 1
         log.info(
             "request_refused",
             reason=refusal.reason,
@@ -59,11 +59,13 @@ class ConnectionNotes:
             **self.fields,
         )
 
-    def session_opened(self) -> None:
+    def session_opened(self, tally: Tally) -> None:
+        tally.sessions += 1
         self._server.metrics.session_opened(self._listener)
 
-    def session_ended(self, reason: str, principal: Principal | None) -> None:
+    def session_ended(self, reason: str, principal: Principal, tally: Tally) -> None:
         """`reason` as the relay has it."""
+        tally.sessions -= 1
         self._server.metrics.session_closed(self._listener)
         if reason == OVER_BUDGET:
             log.warning("session_closed", reason=reason, principal=str(principal), **self.fields)

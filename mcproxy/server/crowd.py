@@ -106,6 +106,13 @@ class Crowd:
             return True
         return own is None or not _is_silent(own)
 
+    def end_silent(self) -> None:
+        """The proxy stops: whoever is silent has nothing coming to him."""
+        self._notice_silence()
+        for source in list(self._sources.values()):
+            for newcomer in list(source.silent):
+                newcomer.end()
+
     def was_made_by(self, source: str) -> bool:
         """Whether there was no room within the last second, and this source is why: half of its own are silent.
 

@@ -9,6 +9,7 @@ from mcproxy.config.schema import Settings
 from mcproxy.policy.allowlist import Allowlist
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.server.access import Access
+from mcproxy.server.admin_access import admin_material
 from mcproxy.server.channel_binding import served_certificate, server_end_point
 from mcproxy.server.state import Generation, ListenerState
 from mcproxy.server.tls import server_context
@@ -39,6 +40,7 @@ def make_generation(number: int, settings: Settings, users: Users, readable: Set
         listeners=_listener_states(settings, readable or settings),
         session_limits=SessionLimits(limits.pipeline, limits.session_buffer, limits.stall_timeout, limits.idle_timeout),
         upstreams=upstream_states(settings, readable or settings),
+        admin=admin_material(settings.admin, (readable or settings).admin),
     )
 
 

@@ -33,17 +33,27 @@ async def accept_forever(server: ServerState, listener: str, sock: socket.socket
             await _accept_some(server, listener, sock, 1 if shared else _AT_ONCE)
 
 
-async def _accept_some(server: ServerState, listener: str, sock: socket.socket, most: int) -> None:
+async def accept_waiting(server: ServerState, listener: str, sock: socket.socket) -> None:
+    """Accept whoever waits by now."""
+    while await _accept_some(server, listener, sock, _AT_ONCE):
+        await trio.lowlevel.checkpoint()
+
+
+async def _accept_some(server: ServerState, listener: str, sock: socket.socket, most: int) -> bool:
+    """Whether more may wait."""
     for _ in range(most):
         try:
             connection, peer = sock.accept()
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             if error.errno in _SHORTAGE:
                 log.error("accept_failed", listener=listener, reason=error.strerror)
                 await trio.sleep(_SHORTAGE_WAIT)
-                return
+                return True
             # Linux hands errors of the new connection (it was reset already, say) to accept.
             continue
-        await arrive(server, server.generation.listeners[listener], connection, peer)
+        # Who is accepted comes in: to stop accepting is no reason to drop somebody half-way.
+        with trio.CancelScope(shield=True):
+            await arrive(server, server.generation.listeners[listener], connection, peer)
+    return True

@@ -7,6 +7,7 @@ import os
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -124,12 +125,15 @@ def _of_one_state(
 
 
 class Reloader:
-    """Knows what was loaded last. `apply` is given what is new."""
+    """Knows what was loaded last. `apply` is given what is new; `around` is entered while files are read and used."""
 
-    def __init__(self, loaded: Loaded, apply: Apply) -> None:
+    def __init__(
+        self, loaded: Loaded, apply: Apply, around: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self.results = Reloads()
         self._loaded = loaded
         self._apply = apply
+        self._around = around
         self._look = loaded.look
         self._one = trio.Lock()
         self._postponed = trio.Event()
@@ -174,27 +178,33 @@ class Reloader:
     async def reload(self, *, asked: bool) -> None:
         """Read everything and use it, or say why not. Without `asked` nothing is said if nothing has changed."""
         async with self._one:
-            seen: Look = {}
-            postponed = False
-            try:
-                loaded = await in_thread(partial(self._read, seen))
-            except ConfigurationError as error:
-                postponed = isinstance(error, NotReadNow)
-                self._failed(error.problems)
-            except Exception as error:  # a bug of ours costs this reload, and not what is served
-                postponed = True
-                log.log_bug(error)
-                path = self._loaded.material.path
-                self._failed([Problem(path, None, "", f"can't be read for a bug of mcproxy: {type(error).__name__}")])
-            else:
-                await self._use(loaded, asked)
-            finally:
-                # What is wrong with the files is not looked at again until they change.
-                self._look = seen or self._look
+            with self._around():
+                postponed = await self._reload(asked)
             if postponed:
                 self._postponed.set()
             else:
                 self._retry_in = FIRST_RETRY
+
+    async def _reload(self, asked: bool) -> bool:
+        """Whether it is to be tried again although the files don't change."""
+        seen: Look = {}
+        postponed = False
+        try:
+            loaded = await in_thread(partial(self._read, seen))
+        except ConfigurationError as error:
+            postponed = isinstance(error, NotReadNow)
+            self._failed(error.problems)
+        except Exception as error:  # a bug of ours costs this reload, and not what is served
+            postponed = True
+            log.log_bug(error)
+            path = self._loaded.material.path
+            self._failed([Problem(path, None, "", f"can't be read for a bug of mcproxy: {type(error).__name__}")])
+        else:
+            await self._use(loaded, asked)
+        finally:
+            # What is wrong with the files is not looked at again until they change.
+            self._look = seen or self._look
+        return postponed
 
     def _read(self, seen: Look) -> Loaded:
         """In a thread. Raises ConfigurationError."""
@@ -276,7 +286,7 @@ class Reloader:
                 _log.warning("configuration_note", note=note)
 
     def _failed(self, problems: list[Problem]) -> None:
-        self.results.failed()
+        self.results.failed(str(problems[0]))
         for number, problem in enumerate(problems[:MOST_LINES], 1):
             _log.error(
                 "reload_failed",

@@ -1,71 +1,64 @@
 """The server as one process, from its start to its last reply. Several are mcproxy/workers."""
 
 import contextlib
+import itertools
 import resource
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 
 import trio
 
 from mcproxy.auth.throttle import Throttle
 from mcproxy.config.material import Material
-from mcproxy.config.schema import Settings
 from mcproxy.observe.log import get_logger
+from mcproxy.observe.memcached import MemcachedCollector
+from mcproxy.observe.saturation import SaturationCollector
 from mcproxy.observe.together import WorkerCollector, WorkerCount
-from mcproxy.server import sockets
 from mcproxy.server.admin import start_admin
-from mcproxy.server.admission import Admission
+from mcproxy.server.admin_access import Guard
+from mcproxy.server.admin_pages import Pages
+from mcproxy.server.admission import Admission, saturation_of
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.build import build
-from mcproxy.server.clients import Accepting, log_readiness, serve_clients
+from mcproxy.server.clients import log_readiness, serve_clients
 from mcproxy.server.hashing import THREADS
+from mcproxy.server.inherited import InheritedSockets
+from mcproxy.server.opening import Addresses, Opened, open_listeners
+from mcproxy.server.orphans import reap_is_ours, reap_orphans
 from mcproxy.server.reload import Loaded, Reloader
+from mcproxy.server.service_manager import ServiceManager
+from mcproxy.server.signals import HANDLED, LateSignals, Signals
 from mcproxy.server.state import Generation
+from mcproxy.server.status import Look, Status, gathered, sampled
+from mcproxy.server.status_part import part_of
 from mcproxy.server.swap import swap
+from mcproxy.server.upstream_statistics import UpstreamStatistics
 
 log = get_logger()
-Addresses = dict[str, list[str]]
 ReadyCallback = Callable[[Addresses], None]
+GRACE = 5.0
+"""Seconds beyond the drain timeout that an end may take before somebody is impatient."""
 
 
-def run_server(loaded: Loaded, late_signals: "LateSignals", *, ready: ReadyCallback | None = None) -> int:
+def run_server(
+    loaded: Loaded,
+    late_signals: LateSignals,
+    inherited: InheritedSockets | None = None,
+    manager: ServiceManager | None = None,
+    *,
+    ready: ReadyCallback | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. Raises BindError for an address it cannot listen on.
 
-    `ready` is called once everything listens, with the addresses by listener name, "admin" and "health" among them.
+    `inherited` sockets take the place of binding; `manager` is told of the service's life. `ready` is called once
+    everything listens, with the addresses by listener name, "admin" and "health" among them.
     """
     raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
-        listening = _listen(loaded.material.settings, stack)
-        trio.run(_serve, loaded, listening, ready, late_signals)
+        opened = open_listeners(loaded.material.settings, inherited or InheritedSockets([]), stack)
+        trio.run(_serve, loaded, opened, ready, late_signals, manager or ServiceManager())
     late_signals.ignore()
     return 0
-
-
-class LateSignals:
-    """What SIGTERM, SIGINT and SIGHUP do before the server waits for them, and after.
-
-    Before, the first two end the program, and SIGHUP is remembered: `reload` says so. After, they change nothing: a
-    second SIGTERM just before the end would otherwise turn an orderly stop into a death by a signal.
-    """
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self.reload = False
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self)
-
-    def ignore(self) -> None:
-        """At the very end, when Python gives back the signals that it handles, so that they would kill."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-
-    def __call__(self, number: int, frame: object) -> None:
-        if number == signal.SIGHUP:
-            self.reload = True
-        elif not self.stopped:
-            raise SystemExit(0)
 
 
 def raise_descriptor_limit() -> None:
@@ -74,27 +67,12 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _listen(settings: Settings, stack: contextlib.ExitStack) -> dict[str, list[socket.socket]]:
-    """Every listening socket, by listener name. Raises BindError."""
-    listening: dict[str, list[socket.socket]] = {}
-
-    def add(name: str, sock: socket.socket) -> None:
-        stack.callback(sockets.close, sock)
-        listening.setdefault(name, []).append(sock)
-
-    for name, listener in settings.listeners.items():
-        for address in listener.bind:
-            add(name, sockets.listen(address, listener.mode, listener.group))
-    for name, sock in sockets.listen_admin(settings.admin, stack).items():
-        listening[name] = [sock]
-    return listening
-
-
 async def _serve(
     loaded: Loaded,
-    listening: dict[str, list[socket.socket]],
+    opened: Opened,
     ready: ReadyCallback | None,
     late_signals: LateSignals,
+    manager: ServiceManager,
 ) -> None:
     settings = loaded.material.settings
     admission = Admission.of(settings.limits)
@@ -107,60 +85,78 @@ async def _serve(
             ended = await swap(state, generation)
         return {"connections_ended": ended}
 
-    reloader = Reloader(loaded, use)
+    reloader = Reloader(loaded, use, manager.reloading)
     state.metrics.registry.register(reloader.results)
     state.metrics.registry.register(WorkerCollector(WorkerCount))
-    addresses = {name: [sockets.describe(sock) for sock in socks] for name, socks in listening.items()}
-    accepting = [Accepting(name, sock) for name in settings.listeners for sock in listening[name]]
+    saturation = partial(saturation_of, admission, settings.limits, state.not_ready)
+    state.metrics.registry.register(SaturationCollector(saturation))
+    addresses = opened.addresses()
 
     def started() -> None:
         log.info("started")
+        manager.ready()
         if ready is not None:
             ready(addresses)
 
+    statistics = UpstreamStatistics(lambda: state.generation)
+    state.metrics.registry.register(MemcachedCollector(statistics.rows))
+
     async def metrics(accept: str) -> tuple[bytes, str]:
+        await statistics.refresh()
         return state.metrics.exposition(accept)
 
     async def not_ready() -> str | None:
         return state.not_ready()
 
+    board = Status(addresses)
+
+    async def status() -> bytes:
+        figures, parts = await gathered(state.metrics.registry), [part_of(state)]
+        look = Look(state.generation, figures, parts, WorkerCount(), state.not_ready(), reloader.results.last)
+        return board.body(look)
+
+    def readiness(obstacle: str | None) -> None:
+        log_readiness(obstacle)
+        manager.readiness(obstacle)
+
+    signals = Signals(reloader)
+
+    async def wait_for_stop() -> bool:
+        await signals.told_to_stop()
+        state.draining = True
+        limits = state.generation.settings.limits
+        manager.stopping(limits.drain_delay + limits.drain_timeout + GRACE)
+        await signals.delay(limits.drain_delay)
+        return True
+
     with (
-        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals,
+        trio.open_signal_receiver(*HANDLED) as received,
         contextlib.ExitStack() as stack,
     ):
         async with trio.open_nursery() as nursery:
-            for sock in (*listening.get("admin", ()), *listening.get("health", ())):
+            for sock in itertools.chain.from_iterable(opened.admin.values()):
                 stack.enter_context(state.relay.giving_way_to(sock))
-            start_admin(nursery, listening, metrics=metrics, ready=not_ready, busy=state.relay.busy)
-            log_addresses(addresses)
+            guard = Guard(lambda: state.generation.admin, trio.current_time)
+            pages = Pages(ready=not_ready, metrics=metrics, status=status)
+            start_admin(nursery, opened.admin, pages=pages, guard=guard, busy=state.relay.busy)
+            opened.log()
+            nursery.start_soon(board.sample_forever, partial(sampled, state.metrics.registry))
+            nursery.start_soon(statistics.run)
             nursery.start_soon(reloader.run)
+            nursery.start_soon(signals.heed, received)
+            nursery.start_soon(manager.keep_watchdog, state.relay.turns)
+            if reap_is_ours():
+                nursery.start_soon(reap_orphans)
             if late_signals.reload:
                 reloader.ask()
             await serve_clients(
                 state,
-                accepting,
+                opened.of_each[0],
                 started=started,
-                readiness=log_readiness,
-                wait_for_stop=partial(wait_for_stop, signals, reloader),
+                readiness=readiness,
+                wait_for_stop=wait_for_stop,
+                stop_listening=opened.own.close,
             )
             late_signals.stopped = True
             nursery.cancel_scope.cancel()
     log.info("stopped")
-
-
-def log_addresses(addresses: Addresses) -> None:
-    """Say where each listener listens: ports may be the kernel's choice."""
-    for name, bound in addresses.items():
-        for address in bound:
-            log.info("listening", listener=name, address=address)
-
-
-async def wait_for_stop(signals: AsyncIterator[int], reloader: Reloader) -> None:
-    """Returns at SIGTERM or SIGINT, from when on nothing is reloaded."""
-    async for number in signals:
-        if number == signal.SIGHUP:
-            reloader.ask()
-        else:
-            reloader.stop()
-            log.info("stopping", signal=signal.Signals(number).name)
-            return

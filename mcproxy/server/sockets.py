@@ -5,11 +5,10 @@ import grp
 import os
 import socket
 import stat
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
-from mcproxy.config.schema import Admin
 
 BACKLOG = 4096
 
@@ -49,16 +48,6 @@ def listen_apart(address: TcpAddress, count: int) -> list[socket.socket]:
         for sock in listening:
             sock.close()
         raise BindError(f"cannot listen on {bound}: {_explain(error, None)}") from None
-    return listening
-
-
-def listen_admin(settings: Admin, stack: ExitStack) -> dict[str, socket.socket]:
-    """The sockets "admin" and, if configured, "health", which close with the stack. Raises BindError."""
-    listening = {}
-    for name, address in (("admin", settings.bind), ("health", settings.health_bind)):
-        if address is not None:
-            listening[name] = listen(address)
-            stack.callback(close, listening[name])
     return listening
 
 
@@ -121,7 +110,9 @@ def _remove_stale(path: str) -> None:
 
 
 def close(listener: socket.socket) -> None:
-    """Stop listening; a unix socket's file goes with it."""
+    """Stop listening; a unix socket's file goes with it. Once more changes nothing."""
+    if listener.fileno() < 0:
+        return
     name = listener.getsockname() if listener.family == socket.AF_UNIX else None
     listener.close()
     if name:

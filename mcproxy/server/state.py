@@ -1,5 +1,6 @@
 """What all connections of one server share."""
 
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from mcproxy.auth.users import Users
 from mcproxy.config.schema import DEFAULT_UPSTREAM, Listener, Settings, Upstream
 from mcproxy.files.last_used import LastUsed
 from mcproxy.observe.metrics import Metrics
+from mcproxy.observe.saturation import DRAINING
 from mcproxy.policy.allowlist import Allowlist
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.poller import Relay
 from mcproxy.relay.pool import Pool
 from mcproxy.relay.session import Session, Translate
 from mcproxy.server.access import Access
+from mcproxy.server.admin_access import AdminMaterial
 from mcproxy.server.authenticator import Authenticator
 from mcproxy.server.crowd import Crowds
 from mcproxy.server.shared import Entrance
@@ -37,6 +40,15 @@ class PoolName(NamedTuple):
 
     upstream: str
     protocol: str
+
+
+def translation(upstream: Upstream, protocol: str) -> Translate | None:
+    """What makes the requests of clients that speak `protocol` into what goes up; None if that is the same."""
+    if upstream.engine == "twemproxy":
+        return to_twemproxy
+    if upstream.spoken(protocol) == protocol:
+        return None
+    return to_binary if protocol == "text" else to_text
 
 
 @dataclass(frozen=True)
@@ -95,11 +107,16 @@ class Generation:
     listeners: dict[str, ListenerState]
     session_limits: SessionLimits
     upstreams: dict[str, UpstreamState]
+    admin: AdminMaterial
 
     @property
     def expiries(self) -> list[tuple[str, str, float]]:
-        """Listener, key of its TLS settings and Unix time in seconds, for the metric."""
-        return [(name, key, time) for name, state in self.listeners.items() for key, time in state.expiries.items()]
+        """Listener, key of its TLS settings and Unix time in seconds, for the metric.
+
+        The admin port is called `admin`, unless a listener is.
+        """
+        of_each = {"admin": self.admin.expiries} | {name: state.expiries for name, state in self.listeners.items()}
+        return [(name, key, time) for name, expiries in of_each.items() for key, time in expiries.items()]
 
     @property
     def upstream_expiries(self) -> list[tuple[str, str, float]]:
@@ -125,8 +142,10 @@ class Generation:
 @dataclass
 class ServerState:
     """`nursery` is where connections run. `closing` connections of ended sessions still deliver their last replies.
-    `last_session_ended` is set while draining, when no session and none of these is left. `clients` are all
-    connections from their accept to their end.
+    `clients` are all connections from their accept to their end; `arriving` of them are on their way to a session.
+    `draining`: it was told to stop, and /readyz says so. `ending`: nobody is accepted any more, and who has nothing in
+    flight goes; `last_session_ended` is set then, when nobody is left who is owed anything. Shortly before, by trio's
+    clock `enters_until`, nobody waits any more for room to log in.
     """
 
     generation: Generation
@@ -141,7 +160,10 @@ class ServerState:
     clients: set["Client"] = field(default_factory=set)
     crowds: Crowds = field(default_factory=Crowds)
     draining: bool = False
+    ending: bool = False
+    enters_until: float = math.inf
     closing: int = 0
+    arriving: int = 0
     last_session_ended: trio.Event = field(default_factory=trio.Event)
     nursery: trio.Nursery | None = None
 
@@ -158,16 +180,27 @@ class ServerState:
     def way_up(self, listener: str, protocol: str) -> tuple[Pool, Translate | None]:
         """Where a session's requests go, and what makes them into what is spoken there, if that is not the same."""
         name = self.generation.pool_of(listener, protocol)
-        if self.generation.upstreams[name.upstream].settings.engine == "twemproxy":
-            return self.pools[name], to_twemproxy
-        translate = None if name.protocol == protocol else to_binary if protocol == "text" else to_text
-        return self.pools[name], translate
+        return self.pools[name], translation(self.generation.upstreams[name.upstream].settings, protocol)
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run something beside everything else."""
         if self.nursery is not None:
             self.nursery.start_soon(function, *arguments)
             self.relay.give_way()
+
+    def start_arriving(self, way: Callable[[], Awaitable[object]]) -> None:
+        """Run a connection's way to its session, which the end waits for: what it was read of is answered."""
+
+        async def run() -> None:
+            try:
+                await way()
+            finally:
+                self.arriving -= 1
+                self.look_for_the_end()
+
+        if self.nursery is not None:
+            self.arriving += 1
+            self.start_soon(run)
 
     def session_ended(self, session: Session) -> None:
         """Forget a session."""
@@ -181,13 +214,13 @@ class ServerState:
 
     def look_for_the_end(self) -> None:
         """Set `last_session_ended` when nobody is owed anything any more."""
-        if self.draining and not self.sessions and not self.closing:
+        if self.ending and not self.sessions and not self.closing and not self.arriving:
             self.last_session_ended.set()
 
     def not_ready(self) -> str | None:
         """Why requests cannot be served now, or None."""
         if self.draining:
-            return "draining"
+            return DRAINING
         missing = [_missing(name, pool) for name, pool in sorted(self.pools.items()) if not pool.links]
         return "; ".join(missing) or None
 

@@ -39,7 +39,10 @@ class Gathering:
 
 
 class Gathered(ValueRequest):
-    """One line for many requests. It delivers to each of them, and tells each that it is finished."""
+    """One line for many requests. It delivers to each of them, and tells each that it is finished.
+
+    Hits and misses it counts itself, each for the principal who asked: `lookups` and `hits` of its own remain 0.
+    """
 
     __slots__ = ("_answered", "_gathering", "_held_back", "_keys", "_known", "_length", "_missed", "_sinks")
 
@@ -83,7 +86,6 @@ class Gathered(ValueRequest):
 
     def to_send(self) -> bytes:
         """The line. Nothing may be added any more."""
-        self.lookups = self.cost
         return b"get%b\r\n" % b"".join(self._keys)
 
     def take(self, buffer: bytes, position: int) -> int:
@@ -120,17 +122,17 @@ class Gathered(ValueRequest):
                     # Never ask whether a line end was cut in two: both of its bytes are kept for the next time.
                     start, position = position, min(size, end - 2)
                     self.streaming = end - position
-                    self.hits += 1
+                    sink.tally.hits += 1
                     sink.deliver(buffer[start:position])
                 return position
             if not buffer.startswith(b"\r\n", end - 2):
                 raise OutOfStep("a value that is longer than its length")
-            self.hits += 1
+            sink.tally.hits += 1
             held_back.append(buffer[position:end] + END)
             position = end
         if buffer.startswith(END, position):
             self._release()
-            self._answer_all(END)
+            self._answer_rest(END)
             return position + len(END)
         match = FAILURE.match(buffer, position)
         if match is None:
@@ -143,7 +145,7 @@ class Gathered(ValueRequest):
             self._gathering.denied()
             if len(self._keys) > 1:
                 failure = _DENIED_TOGETHER
-        self._answer_all(failure)
+        self._answer_rest(failure)
         return match.end()
 
     def pass_on(self, buffer: bytes, start: int, end: int) -> None:
@@ -155,7 +157,9 @@ class Gathered(ValueRequest):
         if self.streaming:
             self._sinks[self._answered].cut_short()
             self._answer(b"")
-        self._answer_all(b"SERVER_ERROR " + reason + b"\r\n")
+        for _ in range(len(self._keys) - self._answered):
+            self._answer(b"SERVER_ERROR " + reason + b"\r\n")
+        self.done = True
 
     def finish(self) -> None:
         """Each was told already."""
@@ -169,8 +173,10 @@ class Gathered(ValueRequest):
         sink.in_flight -= 1
         sink.finished(self)
 
-    def _answer_all(self, data: bytes) -> None:
-        for _ in range(len(self._keys) - self._answered):
+    def _answer_rest(self, data: bytes) -> None:
+        """Upstream has nothing for those who are left."""
+        for sink in self._sinks[self._answered :]:
+            sink.tally.misses += 1
             self._answer(data)
         self.done = True
 
@@ -190,6 +196,10 @@ class Gathered(ValueRequest):
 
     def _release(self) -> None:
         """Give out what was held back."""
+        if self._missed:
+            for sink, answer in zip(self._sinks[self._answered :], self._held_back, strict=False):
+                if answer == END:
+                    sink.tally.misses += 1
         for answer in self._held_back:
             self._answer(answer)
         self._held_back.clear()

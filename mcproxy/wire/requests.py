@@ -11,6 +11,7 @@ from typing import Final
 
 from mcproxy.compiling import mypyc_attr
 from mcproxy.wire import grammar
+from mcproxy.wire.tally import Tally
 
 # A value up to this size is delivered whole; a larger one is passed on as it arrives, since its key is compared first.
 STREAM_FROM: Final = 16 * 1024
@@ -39,10 +40,12 @@ class LoginWanted(OutOfStep):
 class Sink:
     """Where the replies of one downstream connection go.
 
-    `in_flight` answers are still to come. `largest_value` is that of the values it was sent lately, in bytes.
+    `in_flight` answers are still to come. `largest_value` is that of the values it was sent lately, in bytes. `tally`
+    counts for its principal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
         self.in_flight = 0
         self.largest_value = 0
 

@@ -17,6 +17,8 @@ from mcproxy.observe.metrics import ConnectionRefusal
 from mcproxy.observe.together import Families
 from mcproxy.server.admission import Admission
 from mcproxy.server.attempts import LocalAttempts
+from mcproxy.server.opening import Listening
+from mcproxy.server.status_part import NO_PART, Part
 from mcproxy.workers.answers import Answers
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.handover import Current
@@ -31,8 +33,6 @@ log = get_logger()
 
 ENDED = "exit status 0"
 """How a worker ends that was told to."""
-Inherited = list[tuple[str, socket.socket, bool]]
-"""Listening sockets: the listener's name, the socket, whether other workers have the same."""
 
 
 class Serves(NamedTuple):
@@ -45,19 +45,22 @@ class Serves(NamedTuple):
 class WorkerProcess:
     """Started as it is made. `report` is called with every report of metrics that comes. Raises OSError.
 
-    `is_ahead` tells whether another worker has fewer connections than this one.
+    `is_ahead` tells whether another worker has fewer connections than this one. `debugging`: it writes all to the log.
     """
 
     def __init__(
         self,
         number: int,
         current: Current,
-        listening: Inherited,
+        listening: list[Listening],
         is_ahead: Callable[["WorkerProcess"], bool],
         report: Callable[[Families], None],
+        *,
+        debugging: bool = False,
     ) -> None:
         self.number = number
         self.obstacle: str | None = "starting"
+        self.part = NO_PART
         self.answers: Answers | None = None
         self.started = trio.Event()
         self.reported_at = trio.current_time()
@@ -75,7 +78,7 @@ class WorkerProcess:
         self._next_answer = trio.Event()
         ours, theirs = socket.socketpair()
         with theirs:
-            inherited = [sock.fileno() for _, sock, _ in listening]
+            inherited = [listens.sock.fileno() for listens in listening]
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - no word of it is anybody's input
                     _command(number, theirs.fileno(), current.descriptor),
@@ -89,7 +92,8 @@ class WorkerProcess:
                 ours.close()
                 raise
         self._channel = Channel(ours)
-        self._channel.send(0, "start", [(name, sock.fileno(), shared) for name, sock, shared in listening])
+        described = [(name, sock.fileno(), shared, lasting) for name, sock, shared, lasting in listening]
+        self._channel.send(0, "start", described, debugging)
 
     @property
     def pid(self) -> int:
@@ -125,11 +129,11 @@ class WorkerProcess:
             self._channel.close()
         return _ending(self._process.returncode)
 
-    async def ask_for_report(self) -> bool:
-        """Whether a report came in time that was made after this was called."""
+    async def ask_for_report(self, *, detailed: bool = False) -> bool:
+        """Whether a report came in time that was made after this was called. If `detailed`, `part` is of then too."""
         self._asked += 1
         mine = self._asked
-        self._channel.send(0, "report", mine)
+        self._channel.send(0, "report", mine, detailed)
         with trio.move_on_after(ANSWER_TIME):
             while self._answered < mine:
                 await self._next_answer.wait()
@@ -171,6 +175,10 @@ class WorkerProcess:
                     await self._channel.all_sent()
                 self._sent = number
 
+    def debug(self, on: bool) -> None:
+        """Have it write everything to the log, or not any more."""
+        self._channel.send(0, "debug", on)
+
     def stop(self) -> None:
         """Tell it to answer what was asked, and end."""
         self._channel.send(0, "stop")
@@ -210,9 +218,10 @@ class WorkerProcess:
             generation, ended = self.serves
             log.info("late_worker_reloaded", worker=self.number, generation=generation, connections_ended=ended)
 
-    def _take_report(self, asked: int, obstacle: str | None, families: Families) -> None:
+    def _take_report(self, asked: int, obstacle: str | None, families: Families, part: Part | None) -> None:
         self._report(families)
         self.obstacle = obstacle
+        self.part = self.part if part is None else part
         self.reported_at = trio.current_time()
         if asked > self._answered:
             self._answered = asked

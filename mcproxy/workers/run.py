@@ -1,23 +1,28 @@
 """`mcproxy run` with several workers: what the parent opens, and what it serves itself, its admin port."""
 
 import contextlib
-import signal
-import socket
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from mcproxy.config.addresses import UnixAddress
-from mcproxy.config.schema import Settings
 from mcproxy.observe.log import get_logger
+from mcproxy.observe.memcached import MemcachedCollector
 from mcproxy.observe.metrics import ready_gauge
+from mcproxy.observe.saturation import SaturationCollector
 from mcproxy.observe.together import WorkerCollector, families_of
-from mcproxy.server import sockets
 from mcproxy.server.admin import start_admin
+from mcproxy.server.admin_access import Guard
+from mcproxy.server.admin_pages import Pages
+from mcproxy.server.inherited import InheritedSockets
+from mcproxy.server.opening import Opened, open_listeners
 from mcproxy.server.reload import Loaded
-from mcproxy.server.serve import LateSignals, log_addresses, raise_descriptor_limit
-from mcproxy.workers.process import Inherited
+from mcproxy.server.serve import raise_descriptor_limit
+from mcproxy.server.service_manager import ServiceManager
+from mcproxy.server.signals import HANDLED, LateSignals
+from mcproxy.server.status import Look, Status
+from mcproxy.server.status_part import own_part
+from mcproxy.server.upstream_statistics import UpstreamStatistics
 from mcproxy.workers.supervisor import Supervisor
 
 log = get_logger()
@@ -25,60 +30,46 @@ _OWN = 0
 """The parent's number among the processes whose metrics are put together."""
 
 
-def run_workers(loaded: Loaded, late_signals: LateSignals) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
+def run_workers(
+    loaded: Loaded,
+    late_signals: LateSignals,
+    inherited: InheritedSockets | None = None,
+    manager: ServiceManager | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. `inherited` and `manager` as run_server has them.
 
     Raises BindError for an address that can't be listened on, and OSError.
     """
     raise_descriptor_limit()
     settings = loaded.material.settings
     with contextlib.ExitStack() as stack:
-        listening = _listen(settings, stack)
-        admin = sockets.listen_admin(settings.admin, stack)
         # They stay open here too: what waits in a worker's queue when it ends is the next one's.
-        supervisor = Supervisor(loaded, listening)
-        log_addresses(_described(listening[0]) | {name: [sockets.describe(sock)] for name, sock in admin.items()})
-        trio.run(_serve, supervisor, admin, late_signals)
+        opened = open_listeners(settings, inherited or InheritedSockets([]), stack, workers=settings.workers)
+        supervisor = Supervisor(loaded, opened, manager or ServiceManager())
+        opened.log()
+        trio.run(_serve, supervisor, opened, late_signals)
     late_signals.ignore()
     log.info("stopped")
     return supervisor.status
 
 
-def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[Inherited]:
-    """Each worker's sockets. On a TCP address each has one of its own, a unix socket is the same for all."""
-    listening: list[Inherited] = [[] for _ in range(settings.workers)]
-    for name, listener in settings.listeners.items():
-        for address in listener.bind:
-            shared = isinstance(address, UnixAddress)
-            if isinstance(address, UnixAddress):
-                of_each = [sockets.listen(address, listener.mode, listener.group)] * settings.workers
-            else:
-                of_each = sockets.listen_apart(address, settings.workers)
-            for sock in dict.fromkeys(of_each):
-                stack.callback(sockets.close, sock)
-            for worker, sock in zip(listening, of_each, strict=True):
-                worker.append((name, sock, shared))
-    return listening
-
-
-def _described(listening: Inherited) -> dict[str, list[str]]:
-    addresses: dict[str, list[str]] = {}
-    for name, sock, _ in listening:
-        addresses.setdefault(name, []).append(sockets.describe(sock))
-    return addresses
-
-
-async def _serve(supervisor: Supervisor, admin: dict[str, socket.socket], late_signals: LateSignals) -> None:
+async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSignals) -> None:
     watch, together = supervisor.watch, supervisor.together
     own, registry = CollectorRegistry(), CollectorRegistry()
     ProcessCollector(registry=own)
     registry.register(together)
     registry.register(WorkerCollector(watch.count))
     registry.register(supervisor.reloader.results)
+    registry.register(SaturationCollector(supervisor.saturation))
     ready_gauge(registry, lambda: watch.not_ready() is None)
 
+    statistics = UpstreamStatistics(lambda: supervisor.generation)
+    registry.register(MemcachedCollector(statistics.rows))
+
     async def metrics(accept: str) -> tuple[bytes, str]:
-        await watch.ask_all()
+        async with trio.open_nursery() as both:
+            both.start_soon(statistics.refresh)
+            both.start_soon(watch.ask_all)
         together.update(_OWN, families_of(own))
         encoder, content_type = choose_encoder(accept)
         return encoder(registry), content_type
@@ -90,18 +81,29 @@ async def _serve(supervisor: Supervisor, admin: dict[str, socket.socket], late_s
     async def healthy() -> str | None:
         return watch.not_healthy()
 
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    board = Status(opened.addresses())
+
+    async def status() -> bytes:
+        await watch.ask_all(detailed=True)
+        together.update(_OWN, families_of(own))
+        parts = [own_part(), *(worker.part for worker in watch.running())]
+        last_reload = supervisor.reloader.results.last
+        look = Look(supervisor.generation, registry.collect(), parts, watch.count(), watch.not_ready(), last_reload)
+        return board.body(look)
+
+    with trio.open_signal_receiver(*HANDLED) as received:
         async with trio.open_nursery() as nursery:
             start_admin(
                 nursery,
-                {name: [sock] for name, sock in admin.items()},
-                metrics=metrics,
-                ready=ready,
-                healthy=healthy,
+                opened.admin,
+                pages=Pages(ready=ready, healthy=healthy, metrics=metrics, status=status),
+                guard=Guard(lambda: supervisor.generation.admin, trio.current_time),
                 busy=contextlib.nullcontext,
             )
+            nursery.start_soon(statistics.run)
+            nursery.start_soon(board.sample_forever, together.collect, watch.reported_at)
             if late_signals.reload:
                 supervisor.reloader.ask()
-            await supervisor.run(signals)
+            await supervisor.run(received)
             late_signals.stopped = True
             nursery.cancel_scope.cancel()

@@ -1,7 +1,6 @@
 """The parent's life: it starts the workers, starts those anew that end, and stops them."""
 
 import itertools
-import signal
 from collections.abc import AsyncIterator
 
 import trio
@@ -9,14 +8,19 @@ import trio
 from mcproxy.auth.throttle import Throttle
 from mcproxy.config.material import Material
 from mcproxy.observe.log import get_logger, report_suppressed
+from mcproxy.observe.saturation import Saturation
 from mcproxy.observe.together import Together
-from mcproxy.server.admission import Admission
+from mcproxy.server.admission import Admission, saturation_of
 from mcproxy.server.attempts import LocalAttempts
+from mcproxy.server.opening import Listening, Opened
+from mcproxy.server.orphans import reap_is_ours, reap_orphans
 from mcproxy.server.reload import Loaded, Reloader
-from mcproxy.server.serve import wait_for_stop
+from mcproxy.server.serve import GRACE
+from mcproxy.server.service_manager import ServiceManager
+from mcproxy.server.signals import Signals
 from mcproxy.server.state import Generation
 from mcproxy.workers.handover import Current
-from mcproxy.workers.process import ENDED, Inherited, WorkerProcess
+from mcproxy.workers.process import ENDED, WorkerProcess
 from mcproxy.workers.watch import Watch
 
 FIRST_WAIT = 0.1
@@ -24,10 +28,6 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 30.0
 IN_SERVICE = 60.0
 """Seconds that a worker has to last for the waits to begin anew."""
-GRACE = 5.0
-"""Seconds beyond the drain timeout that a worker has for its end before it is killed."""
-SAME_SIGNAL = 0.5
-"""Seconds within which a second signal is the same one: timeout(1) and some supervisors send it twice."""
 
 RENEWAL = 5.0
 """Seconds that workers have for a new generation before the parent goes on. Who hangs gets it once it doesn't."""
@@ -36,15 +36,20 @@ log = get_logger()
 
 
 class Supervisor:
-    """Keeps one worker for each element of `listening` running. `loaded` is what they serve at first."""
+    """Keeps one worker for each element of `opened.of_each` running. `loaded` is what they serve at first, and
+    `manager` is told of the service's life."""
 
-    def __init__(self, loaded: Loaded, listening: list[Inherited]) -> None:
-        limits = loaded.material.settings.limits
+    def __init__(self, loaded: Loaded, opened: Opened, manager: ServiceManager) -> None:
+        listening = opened.of_each
+        limits = self._limits = loaded.material.settings.limits
         self.status = 0
-        self.reloader = Reloader(loaded, self._renew)
+        self.reloader = Reloader(loaded, self._renew, manager.reloading)
+        self._manager = manager
+        self._opened = opened
+        self._debugging = False
+        self.generation = loaded.generation
         self._current = Current(loaded.generation.number, loaded.material)
         self._listening = listening
-        self._drain_timeout = limits.drain_timeout
         self._admission = Admission.of(limits, len(listening))
         self._attempts = LocalAttempts(Throttle())
         self._processes: set[WorkerProcess] = set()
@@ -54,19 +59,39 @@ class Supervisor:
         self.together = Together()
         self.watch = Watch(len(listening), self._stop)
 
-    async def run(self, signals: AsyncIterator[int]) -> None:
+    def saturation(self) -> Saturation:
+        """For the metrics."""
+        return saturation_of(self._admission, self._limits, self.watch.not_ready)
+
+    async def run(self, received: AsyncIterator[int]) -> None:
         """Returns when told to stop and all workers have ended."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.reloader.run)
-            nursery.start_soon(self._heed, signals)
+            signals = Signals(self.reloader, self._debug)
+            nursery.start_soon(signals.heed, received)
+            nursery.start_soon(self._end, signals)
             nursery.start_soon(self._report_suppressed)
-            nursery.start_soon(self.watch.report)
+            nursery.start_soon(self.watch.report, self._manager.ready, self._manager.readiness)
+            nursery.start_soon(self._manager.keep_watchdog, self._is_healthy)
+            if reap_is_ours():
+                nursery.start_soon(reap_orphans, self._children)
             async with trio.open_nursery() as keeping:
                 for number, listening in enumerate(self._listening, 1):
                     keeping.start_soon(self._keep, number, listening)
             nursery.cancel_scope.cancel()
 
-    async def _keep(self, number: int, listening: Inherited) -> None:
+    async def _is_healthy(self) -> bool:
+        return self.watch.not_healthy() is None
+
+    def _children(self) -> set[int]:
+        return {worker.pid for worker in self._processes}
+
+    def _debug(self, on: bool) -> None:
+        self._debugging = on
+        for worker in self._processes:
+            worker.debug(on)
+
+    async def _keep(self, number: int, listening: list[Listening]) -> None:
         """One worker after the other, with growing waits between them."""
         wait = FIRST_WAIT
         while not self._stop.is_set():
@@ -85,7 +110,7 @@ class Supervisor:
             wait = min(2 * wait, LONGEST_WAIT)
             self.watch.restarts += 1
 
-    async def _run_one(self, number: int, listening: Inherited) -> str:
+    async def _run_one(self, number: int, listening: list[Listening]) -> str:
         """Returns how it ended."""
         incarnation = next(self._incarnations)
         try:
@@ -95,6 +120,7 @@ class Supervisor:
                 listening,
                 self.watch.is_ahead,
                 lambda families: self.together.update(incarnation, families),
+                debugging=self._debugging,
             )
         except OSError as error:
             return f"could not be started: {error.strerror}"
@@ -120,8 +146,8 @@ class Supervisor:
                 worker.look_again()
             return {}
         limits = generation.settings.limits
-        self._drain_timeout = limits.drain_timeout
         self._admission.change_limits(limits)
+        self.generation = generation
         old, self._current = self._current, Current(generation.number, material)
         old.close()
         workers = list(self._processes)
@@ -140,18 +166,22 @@ class Supervisor:
         named = ", ".join(str(number) for number in sorted(worker.number for worker in late))
         return {"connections_ended": ended, **({"late_workers": named} if late else {})}
 
-    async def _heed(self, signals: AsyncIterator[int]) -> None:
-        await wait_for_stop(signals, self.reloader)
+    async def _end(self, signals: Signals) -> None:
+        """All together, when told to."""
+        await signals.told_to_stop()
+        limits = self.generation.settings.limits
+        self.watch.draining = True
+        self._manager.stopping(limits.drain_delay + limits.drain_timeout + GRACE)
+        await signals.delay(limits.drain_delay)
         self._stop.set()
         for worker in self.watch.running():
             worker.stop()
-        asked = trio.current_time()
+        # They let in who waits, and close theirs; as long as ours were open, more would come and wait for nobody.
+        self._opened.own.close()
         reason = "they did not end in time"
-        with trio.move_on_after(self._drain_timeout + GRACE):
-            async for number in signals:
-                if number != signal.SIGHUP and trio.current_time() - asked >= SAME_SIGNAL:
-                    reason = "told to stop a second time"
-                    break
+        with trio.move_on_after(limits.drain_timeout + GRACE):
+            await signals.told_to_stop(signals.stops + 1)
+            reason = "told to stop a second time"
         self.status = 1
         self._killed = True
         log.warning("workers_killed", reason=reason)

@@ -1,8 +1,11 @@
 """What the parent knows of its workers: who serves, who is missing, and since when."""
 
+from collections.abc import Callable
+
 import trio
 
 from mcproxy.observe.log import get_logger
+from mcproxy.observe.saturation import DRAINING
 from mcproxy.observe.together import WorkerCount
 from mcproxy.server.clients import log_readiness
 from mcproxy.workers.process import WorkerProcess
@@ -19,6 +22,8 @@ class Watch:
 
     def __init__(self, configured: int, stop: trio.Event) -> None:
         self.restarts = 0
+        self.draining = False
+        """Told to stop: nobody should send anything more, though it is served for a while."""
         self._configured = configured
         self._stop = stop
         self._all_started = trio.Event()
@@ -59,11 +64,11 @@ class Watch:
         """For the metrics."""
         return WorkerCount(self._configured, len(self._serving), len(self._silent), self.restarts)
 
-    async def ask_all(self) -> None:
-        """Have all reports renewed, and note who doesn't answer."""
+    async def ask_all(self, *, detailed: bool = False) -> None:
+        """Have all reports renewed, and note who doesn't answer. `detailed` is as of ask_for_report."""
 
         async def ask(worker: WorkerProcess) -> None:
-            if await worker.ask_for_report():
+            if await worker.ask_for_report(detailed=detailed):
                 self._silent.discard(worker.number)
             elif worker.number in self._serving:
                 self._silent.add(worker.number)
@@ -72,13 +77,18 @@ class Watch:
             for worker in list(self._serving.values()):
                 nursery.start_soon(ask, worker)
 
+    def reported_at(self) -> float:
+        """Of when the last reports are, on average, in seconds of trio's clock."""
+        times = [worker.reported_at for worker in self._serving.values()]
+        return sum(times) / len(times) if times else trio.current_time()
+
     def not_ready(self) -> str | None:
         """Why not all requests can be served, or None.
 
         All workers have to be ready: the kernel goes on giving each its part of the connections.
         """
-        if self._stop.is_set():
-            return "draining"
+        if self.draining or self._stop.is_set():
+            return DRAINING
         for number in range(1, self._configured + 1):
             if (worker := self._serving.get(number)) is None:
                 return f"worker {number} is not serving"
@@ -101,13 +111,16 @@ class Watch:
                 return f"worker {number} does not answer"
         return None
 
-    async def report(self) -> None:
-        """Say when all have started, whether requests can be served, and when that changes."""
+    async def report(self, started: Callable[[], None], readiness: Callable[[str | None], None]) -> None:
+        """Say when all have started, whether requests can be served, and when that changes; `started` and `readiness`
+        are told as well."""
         await self._all_started.wait()
         log.info("started", workers=self._configured)
+        started()
         known: str | None = ""
         while True:
             if (reason := self.not_ready()) != known:
                 log_readiness(reason)
+                readiness(reason)
                 known = reason
             await trio.sleep(_LOOK_AGAIN)

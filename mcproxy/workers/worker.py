@@ -17,10 +17,13 @@ from mcproxy.config.schema import Settings
 from mcproxy.observe import log
 from mcproxy.observe.together import families_of
 from mcproxy.server.build import build
-from mcproxy.server.clients import Accepting, serve_clients
+from mcproxy.server.clients import serve_clients
 from mcproxy.server.generation import generation_of
 from mcproxy.server.loading import in_thread
+from mcproxy.server.opening import Listening
+from mcproxy.server.signals import HANDLED
 from mcproxy.server.state import Generation, ServerState
+from mcproxy.server.status_part import part_of
 from mcproxy.server.swap import swap
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.handover import OtherVersion, read, unpack
@@ -38,7 +41,7 @@ def run_worker(number: int, control: int, handover: int) -> int:
     """Serve until told to stop; returns the exit status."""
     # prctl(2): the kernel ends this process when its parent does, however that ends and whatever this is doing.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for name in HANDLED:
         signal.signal(name, signal.SIG_IGN)
     log.configure(worker=number)
     worker = _Worker(number, Channel(socket.socket(fileno=control)))
@@ -67,6 +70,7 @@ class _Worker:
         self._channel = channel
         self._questions = Questions(channel)
         self._stop = trio.Event()
+        self._all_stop = False
 
     def configure_log(self, settings: Settings) -> None:
         """As the configuration says."""
@@ -81,7 +85,8 @@ class _Worker:
         workers = material.settings.workers
         state = build(generation_of(number, material), entrance, attempts, threads=THREADS, processes=workers)
         del material
-        accepting = [Accepting(name, socket.socket(fileno=descriptor), shared) for name, descriptor, shared in first[2]]
+        listening = [Listening(name, socket.socket(fileno=fd), *how) for name, fd, *how in first[2]]
+        log.set_debugging(first[3])
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._channel.send_forever)
@@ -91,17 +96,18 @@ class _Worker:
                 nursery.start_soon(self._report_forever, state)
                 await serve_clients(
                     state,
-                    accepting,
+                    listening,
                     started=lambda: self._started(state),
                     readiness=lambda _: self._report(state),
-                    wait_for_stop=self._stop.wait,
+                    wait_for_stop=self._wait_for_stop,
+                    stop_listening=lambda: _close_own(listening),
                 )
                 self._report(state)
                 with trio.move_on_after(_LAST_WORDS):
                     await self._channel.all_sent()
                 nursery.cancel_scope.cancel()
-        for _, sock, _ in accepting:
-            sock.close()
+        for listens in listening:
+            listens.sock.close()
         self._channel.close()
 
     def _started(self, state: ServerState) -> None:
@@ -120,7 +126,10 @@ class _Worker:
                 self._take_piece(*arguments)
             elif what == "look_again":
                 self._renewals.send_nowait(b"")
+            elif what == "debug":
+                log.set_debugging(*arguments)
             elif what == "stop":
+                self._all_stop = True
                 self._stop.set()
         self.orphaned = True
         log.get_logger().error("parent_gone")
@@ -145,6 +154,11 @@ class _Worker:
             ended = await swap(state, generation)
             self._channel.send(0, "serves", generation.number, ended)
 
+    async def _wait_for_stop(self) -> bool:
+        """Whether all end; of one that ends alone, the next takes over what waits."""
+        await self._stop.wait()
+        return self._all_stop
+
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         """A worker that is told to stop by itself drains, and its parent starts another."""
         async for number in signals:
@@ -154,12 +168,20 @@ class _Worker:
     async def _report_forever(self, state: ServerState) -> None:
         while True:
             await trio.sleep(REPORT_INTERVAL)
-            if not self._channel.congested:
+            # One whose relay is stuck is silent, and its parent will say so.
+            if await state.relay.turns() and not self._channel.congested:
                 self._report(state)
 
-    def _report(self, state: ServerState, asked: int = 0) -> None:
+    def _report(self, state: ServerState, asked: int = 0, detailed: bool = False) -> None:
         """`asked` is the number that the parent gave, if it did."""
-        self._channel.send(0, "report", asked, state.not_ready(), families_of(state.metrics.registry))
+        part = part_of(state) if detailed else None
+        self._channel.send(0, "report", asked, state.not_ready(), families_of(state.metrics.registry), part)
+
+
+def _close_own(listening: list[Listening]) -> None:
+    for listens in listening:
+        if not listens.lasting:
+            listens.sock.close()
 
 
 def _generation(packed: bytes) -> Generation:

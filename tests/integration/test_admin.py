@@ -1,13 +1,20 @@
 """The admin port over real sockets, with whatever a probe, a scraper or a stranger may send."""
 
 import contextlib
+import socket
 from functools import partial
 
 import pytest
 import trio
 
+from mcproxy.config.schema import Admin, ListenerTls
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
 from mcproxy.server import admin
+from mcproxy.server.admin_access import AdminMaterial, Guard
+from mcproxy.server.admin_pages import Pages, no_obstacle
+from mcproxy.server.tls import server_context
+
+HOST = "localhost"
 
 
 class Server:
@@ -19,7 +26,11 @@ class Server:
         self.busy_now = 0
         self.busy_most = 0
         self.metrics = Metrics(["private"], ["cache"], TrafficSnapshot, lambda: True).exposition
+        self.material = AdminMaterial(Admin())
         self.port = 0
+
+    async def status(self):
+        return b"{}"
 
     async def exposition(self, accept):
         return self.metrics(accept)
@@ -39,20 +50,15 @@ class Server:
         finally:
             self.busy_now -= 1
 
-    async def start(self, nursery, health_only=False):
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.port = listeners[0].socket.getsockname()[1]
-        nursery.start_soon(
-            partial(
-                admin.serve_admin,
-                listeners,
-                metrics=self.exposition,
-                ready=self.ready,
-                healthy=self.healthy,
-                health_only=health_only,
-                busy=self.busy,
-            )
-        )
+    def start(self, nursery, listening, health_only=False):
+        self.port = listening.getsockname()[1]
+        pages = Pages(ready=self.ready, healthy=self.healthy, metrics=self.exposition, status=self.status)
+        guard = Guard(lambda: self.material, trio.current_time)
+        if health_only:
+            serve = partial(admin.serve_admin, listening, pages=pages.health_alone(), guard=None, busy=self.busy)
+        else:
+            serve = partial(admin.serve_admin, listening, pages=pages, guard=guard, busy=self.busy)
+        nursery.start_soon(serve)
         return self
 
     async def ask(self, raw):
@@ -62,7 +68,7 @@ class Server:
             return split(await read_all(stream))
 
     async def get(self, path, method="GET", headers=""):
-        return await self.ask(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        return await self.ask(f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode())
 
 
 async def read_all(stream):
@@ -85,8 +91,15 @@ def split(answer):
 
 
 @pytest.fixture
-async def server(nursery):
-    return await Server().start(nursery)
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.fixture
+async def server(nursery, listening):
+    return Server().start(nursery, listening)
 
 
 async def test_metrics_are_prometheus_text(server):
@@ -130,7 +143,7 @@ async def test_head_has_the_length_of_get_and_no_body(server):
 
 
 async def test_other_paths_and_methods_are_refused(server):
-    assert (await server.get("/"))[0] == 404
+    assert (await server.get("/nothing"))[0] == 404
     assert (await server.get("/metrics/../etc"))[0] == 404
     status, headers, _ = await server.get("/metrics", method="DELETE")
     assert (status, headers["allow"]) == (405, "get, head")
@@ -138,14 +151,15 @@ async def test_other_paths_and_methods_are_refused(server):
 
 async def test_a_post_with_a_body_gets_its_answer_whole(server):
     status, _, body = await server.ask(
-        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100000
+        b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100000
     )
     assert (status, body) == (405, b"only GET and HEAD\n")
 
 
-async def test_a_health_only_port_has_no_metrics(nursery):
-    server = await Server().start(nursery, health_only=True)
-    assert (await server.get("/metrics"))[0] == 404
+async def test_a_health_only_port_has_no_metrics(nursery, listening):
+    server = Server().start(nursery, listening, health_only=True)
+    for path in ("/metrics", "/", "/status", "/status.json"):
+        assert (await server.get(path))[0] == 404
     assert (await server.get("/healthz"))[0] == 200
     assert (await server.get("/readyz"))[0] == 200
 
@@ -166,7 +180,7 @@ async def test_headers_without_end_are_refused(server):
 
 
 async def test_a_client_that_leaves_at_any_byte_does_no_harm(server):
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for end in range(len(request) + 1):
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         await stream.send_all(request[:end])
@@ -194,18 +208,31 @@ async def test_a_silent_client_is_closed_in_time(server, monkeypatch):
             assert await read_all(stream) == b""
 
 
+async def test_a_silent_client_of_tls_is_closed_in_time(server, certificates, monkeypatch):
+    monkeypatch.setattr(admin, "REQUEST_SECONDS", 0.05)
+    tls = ListenerTls(certificate=certificates.server_certificate, key=certificates.server_key)
+    server.material = AdminMaterial(Admin(), context=server_context(tls))
+    with trio.fail_after(5):
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            assert await read_all(stream) == b""
+            # Nor does it help to begin.
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(b"\x16\x03\x01\x40\x00")
+            assert await read_all(stream) == b""
+
+
 async def test_a_client_that_never_stops_sending_is_closed_in_time(server, monkeypatch):
     monkeypatch.setattr(admin, "REQUEST_SECONDS", 0.2)
     with trio.fail_after(10), pytest.raises(trio.BrokenResourceError):
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
-            await stream.send_all(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
+            await stream.send_all(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n")
             while True:
                 await stream.send_all(b"x" * 65536)
 
 
-async def test_connections_are_bounded_and_a_place_is_free_again_afterwards(nursery, monkeypatch):
+async def test_connections_are_bounded_and_a_place_is_free_again_afterwards(nursery, listening, monkeypatch):
     monkeypatch.setattr(admin, "CONNECTIONS", 3)
-    server = await Server().start(nursery)
+    server = Server().start(nursery, listening)
     async with contextlib.AsyncExitStack() as held:
         streams = [
             await held.enter_async_context(await trio.open_tcp_stream("127.0.0.1", server.port)) for _ in range(3)
@@ -213,11 +240,22 @@ async def test_connections_are_bounded_and_a_place_is_free_again_afterwards(nurs
         await until(lambda: server.busy_now == 3)
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as one_more:
             assert await read_all(one_more) == b""
-        await streams[0].send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await streams[0].send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert split(await read_all(streams[0]))[0] == 200
     await until(lambda: server.busy_now == 0)
     assert (await server.get("/healthz"))[0] == 200
     assert server.busy_most == 3
+
+
+def test_no_stranger_can_take_all_places():
+    port = admin.Port(Pages(no_obstacle), None, contextlib.nullcontext)
+    places = [port.place(f"fd00::{number:x}") for number in range(admin.CONNECTIONS)]
+    assert places == ["fd00::/64"] * admin.CONNECTIONS_PER_SOURCE + [None] * (
+        len(places) - admin.CONNECTIONS_PER_SOURCE
+    )
+    assert port.place("10.0.0.9") == "10.0.0.9"
+    local = [port.place(source) for source in ("127.0.0.1", "::1", "unix") * admin.CONNECTIONS_PER_SOURCE]
+    assert local.count(None) == len(local) + admin.CONNECTIONS_PER_SOURCE + 1 - admin.CONNECTIONS
 
 
 async def test_it_is_busy_only_while_a_connection_is_open(server):

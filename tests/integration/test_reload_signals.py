@@ -68,12 +68,12 @@ def test_while_it_starts(short_path: Callable[[], Path], certificates: Certifica
     write_configuration(path, configuration(directory, tap.address, certificates, watch_files=False))
     script = (
         "import os, signal, sys\n"
-        "from mcproxy.server import serve\n"
-        "made = serve.LateSignals.__init__\n"
+        "from mcproxy.server import signals\n"
+        "made = signals.LateSignals.__init__\n"
         "def make(self):\n"
         "    made(self)\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
-        "serve.LateSignals.__init__ = make\n"
+        "signals.LateSignals.__init__ = make\n"
         "from mcproxy.cli.main import main\n"
         "sys.exit(main())\n"
     )

@@ -63,7 +63,8 @@ def configuration(directory: Path, upstream_address: str, certificates: Certific
         "roles": ROLES,
         "grants": GRANTS,
         "limits": changes.pop("limits", {}),
-        "admin": {"bind": "127.0.0.1:0"},
+        # Nothing goes up that a test didn't ask for.
+        "admin": {"bind": "127.0.0.1:0", "upstream_statistics": False},
         "logging": {"level": "info", "format": "json"},
     }
     settings |= changes

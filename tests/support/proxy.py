@@ -34,6 +34,8 @@ class Proxy:
         self.certificates = certificates
         # Words in front of the command line, such as those that run it in another network namespace.
         self.runner: Sequence[str] = ()
+        # Descriptors that it inherits.
+        self.inherited: Sequence[int] = ()
         self.configuration_path = directory / "mcproxy.yaml"
         self._log = ProgramLog()
         self.process: subprocess.Popen[bytes] | None = None
@@ -47,7 +49,11 @@ class Proxy:
         command = [*self.runner, sys.executable, "-W", "always::ResourceWarning", "-m", "mcproxy", "run"]
         command += ["--config", str(self.configuration_path)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=self.inherited,
         )
         assert self.process.stdout is not None
         self._log.follow(self.process.stdout)

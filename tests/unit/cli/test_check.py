@@ -120,7 +120,7 @@ def test_a_note_about_a_unix_socket_without_a_directory(installation, capsys):
 
 
 def test_notes_are_logged_when_the_proxy_starts(installation, monkeypatch, capfd):
-    monkeypatch.setattr(serve, "run_server", lambda loaded, late_signals: 0)
+    monkeypatch.setattr(serve, "run_server", lambda *_: 0)
     installation.change(grants=[{"user": "samy", "roles": ["app"]}])
     assert main(["run", "--config", str(installation.config)]) == 0
     logged = json.loads(capfd.readouterr().err.splitlines()[-1])

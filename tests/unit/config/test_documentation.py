@@ -100,6 +100,7 @@ def test_the_full_example_shows_every_key_with_its_default():
     shown = set(data) | {f"limits.{key}" for key in data["limits"]}
     for section in ("saslauthd", "admin", "logging"):
         shown |= {f"{section}.{key}" for key in data[section]}
+    shown |= {f"admin.tls.{key}" for key in data["admin"]["tls"]}
     for upstream in data["upstreams"].values():
         shown |= {f"upstream.{key}" for key in upstream}
         shown |= {f"upstream.{section}.{key}" for section in ("tls", "login") for key in upstream.get(section, ())}

@@ -180,7 +180,6 @@ REFUSED = {
         [("default_roles", ["app", "nothing-like-it"])],
         ['default_roles[1]: there is no role "nothing-like-it"; known are: app'],
     ),
-    "admin off loopback": ([("admin", {"bind": "0.0.0.0:9156"})], ["admin.bind: may only be a loopback address"]),
     "no room for two values": (
         [("limits", {"value": "128MiB", "total_buffer": "255MiB"})],
         ["limits.total_buffer: must hold at least two values of the largest size; with value: 128MiB write 256MiB"],

@@ -227,6 +227,7 @@ class Play:
         data: bytes = b"",
         pair: tuple[socket.socket, socket.socket | Secured] | None = None,
         translate: Translate | None = None,
+        principal: str = "sammy",
     ) -> Client:
         """A client that has logged in; `data` came behind its login. `pair`: its end and the proxy's.
 
@@ -236,7 +237,8 @@ class Play:
         client = Client(mine)
         connection = theirs if isinstance(theirs, Secured) else CountingSocket(theirs)
         client.proxy_side = socket_of(connection)
-        session = client.session = Session(self.relay, connection, self.links, limits, self.witness)
+        tally = self.relay.traffic.tally_of("user", principal)
+        session = client.session = Session(self.relay, connection, self.links, limits, self.witness, tally)
         parser: TextParser | BinaryParser
         wire_limits = WireLimits(value=value, keys=1000)
         rules = self._rules.get((id(grants), value, binary))

@@ -363,7 +363,7 @@ def test_counts(play: Play) -> None:
     play.run()
     traffic = play.relay.traffic
     assert traffic.requests == {"read": 2, "write": 1}
-    assert (traffic.lookups, traffic.hits) == (2, 1)
+    assert (traffic.hits, traffic.misses) == (1, 1)
     assert traffic.upstream_sent == traffic.downstream_received == len(b"get a b\r\nset c 0 0 1\r\nx\r\n")
     assert traffic.downstream_sent == traffic.upstream_received == len(client.receive())
 

@@ -28,6 +28,7 @@ from mcproxy.server.link_opening import open_connection
 from mcproxy.server.state import UpstreamState
 from mcproxy.wire.outcome import WireLimits
 from mcproxy.wire.requests import Local
+from mcproxy.wire.tally import Tally
 from mcproxy.wire.text import TextParser
 from mcproxy.wire.text_rules import TextRules
 from tests.support.memcached import Memcached
@@ -160,7 +161,7 @@ async def test_a_session_over_a_pool(clock: MockClock, memcached: Memcached) -> 
         theirs.setblocking(False)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(mine))
         witness = Witness()
-        session = Session(relay, theirs, pool, SessionLimits(), witness)
+        session = Session(relay, theirs, pool, SessionLimits(), witness, Tally())
         session.start(TextParser(TextRules(EVERYTHING, WireLimits()), session), b"")
         for _ in range(3):
             await stream.send_all(b"set a 0 0 1\r\nx\r\nstats\r\nget a\r\n")

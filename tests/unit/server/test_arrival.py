@@ -4,6 +4,7 @@ Real sockets over loopback; where they are said to come from is made up, as a te
 """
 
 import contextlib
+import math
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -88,7 +89,8 @@ class Stage:
         self.clients: list[dict[str, Any]] = []
         limits = SimpleNamespace(login_timeout=5.0)
         self.server: Any = SimpleNamespace(
-            draining=False,
+            ending=False,
+            enters_until=math.inf,
             relay=SimpleNamespace(busy=contextlib.nullcontext),
             entrance=self.admission,
             metrics=SimpleNamespace(
@@ -97,7 +99,7 @@ class Stage:
             ),
             crowds=Crowds(),
             generation=SimpleNamespace(settings=SimpleNamespace(limits=limits)),
-            start_soon=nursery.start_soon,
+            start_arriving=nursery.start_soon,
         )
         self.listener: Any = SimpleNamespace(
             name="test",
@@ -209,7 +211,7 @@ async def test_balancers_that_have_said_nothing_count_in_all(stage: Stage, nurse
 async def test_whoever_is_cancelled_before_the_header_leaves_nothing_behind(stage: Stage) -> None:
     with connected() as (ours, _):
         async with trio.open_nursery() as nursery:
-            stage.server.start_soon = nursery.start_soon
+            stage.server.start_arriving = nursery.start_soon
             await stage.arrives(ours, "10.0.0.2")
             assert stage.admission.connections == 1
             nursery.cancel_scope.cancel()

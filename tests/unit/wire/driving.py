@@ -12,6 +12,7 @@ from mcproxy.wire.binary import BinaryParser
 from mcproxy.wire.outcome import LogInAgain, Pending, Refusal
 from mcproxy.wire.pipelining import OneBinaryCommand, OneTextCommand
 from mcproxy.wire.requests import Local, OutOfStep, Request, Sink
+from mcproxy.wire.tally import Tally
 from mcproxy.wire.text import TextParser
 from tests.unit.wire.answering import answer as answer_as_memcached
 
@@ -33,7 +34,7 @@ class Collector(Sink):
     """A sink: what the client gets."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Tally())
         self.received = b""
         self.was_cut_short = False
         self.watches = False

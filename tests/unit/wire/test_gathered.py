@@ -35,6 +35,15 @@ class Crowd:
         self.link = Link()
         self.link.waiting.append(self.group)
 
+    @property
+    def hits(self) -> list[int]:
+        """Of each client."""
+        return [sink.tally.hits for sink in self.sinks]
+
+    @property
+    def misses(self) -> list[int]:
+        return [sink.tally.misses for sink in self.sinks]
+
     def read(self, data: bytes, positions: list[int] | None = None) -> list[bytes]:
         for piece in cut(data, positions or []):
             self.link.receive(piece)
@@ -53,7 +62,7 @@ def read_every_way(lines: list[bytes], data: bytes) -> tuple[Crowd, list[bytes]]
     for positions in [*([position] for position in range(1, len(data), step)), list(range(1, len(data), step))]:
         other = Crowd(*lines)
         assert other.read(data, positions) == received, f"cut at {positions[:3]}"
-        assert (other.link.lost, other.group.hits) == (crowd.link.lost, crowd.group.hits)
+        assert (other.link.lost, other.hits, other.misses) == (crowd.link.lost, crowd.hits, crowd.misses)
     return crowd, received
 
 
@@ -62,7 +71,8 @@ def test_each_gets_its_own() -> None:
     crowd, received = read_every_way(lines, value(b"a", b"1") + value(b"b", END) + value(b"c", b"") + END)
     assert crowd.line == b"get a b c\r\n"
     assert received == [value(b"a", b"1") + END, value(b"b", END) + END, value(b"c", b"") + END]
-    assert (crowd.group.hits, crowd.group.lookups, crowd.group.cost) == (3, 3, 3)
+    assert (crowd.hits, crowd.misses, crowd.group.cost) == ([1, 1, 1], [0, 0, 0], 3)
+    assert (crowd.group.hits, crowd.group.lookups) == (0, 0), "the link would count them once more"
     assert [sink.in_flight for sink in crowd.sinks] == [0, 0, 0]
     assert [len(sink.answered) for sink in crowd.sinks] == [1, 1, 1]
     assert not crowd.link.waiting
@@ -75,7 +85,8 @@ def test_misses_are_those_that_are_passed_over(hits: bytes) -> None:
     found = [value(name, b"x" + name) if name in hits else b"" for name in names]
     crowd, received = read_every_way([b"get %s\r\n" % name for name in names], b"".join(found) + END)
     assert received == [block + END for block in found]
-    assert crowd.group.hits == len(hits)
+    assert crowd.hits == [int(name in hits) for name in names]
+    assert crowd.misses == [int(name not in hits) for name in names]
     assert not crowd.link.lost
 
 
@@ -158,7 +169,7 @@ def test_large_values_are_passed_on_as_they_come() -> None:
     reply = value(b"a", large) + value(b"b", b"1") + value(b"c", large) + END
     crowd, received = read_every_way([b"get a\r\n", b"get b\r\n", b"get c\r\n"], reply)
     assert received == [value(b"a", large) + END, value(b"b", b"1") + END, value(b"c", large) + END]
-    assert (crowd.sinks[0].largest_value, crowd.group.hits) == (len(large), 3)
+    assert (crowd.sinks[0].largest_value, sum(crowd.hits), sum(crowd.misses)) == (len(large), 3, 0)
 
 
 def test_misses_before_a_large_value_do_not_wait_for_the_end() -> None:

@@ -1,5 +1,6 @@
 """The parent's watch over processes that don't do what workers do."""
 
+import contextlib
 import sys
 
 import pytest
@@ -7,7 +8,9 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
+from mcproxy.server.opening import Opened
 from mcproxy.server.reload import load_first
+from mcproxy.server.service_manager import ServiceManager
 from mcproxy.workers import process, supervisor
 from mcproxy.workers.supervisor import Supervisor
 
@@ -30,7 +33,8 @@ def start(monkeypatch, tmp_path):
         monkeypatch.setattr(process, "_command", command)
         path = tmp_path / "mcproxy.yaml"
         path.write_text(CONFIGURATION)
-        return Supervisor(load_first(path), [[]] * workers)
+        opened = Opened([[]] * workers, {}, contextlib.ExitStack(), frozenset())
+        return Supervisor(load_first(path), opened, ServiceManager())
 
     return make
 
