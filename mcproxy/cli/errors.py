@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 DONE = 0
@@ -25,3 +26,8 @@ def complain(message: str) -> None:
 
     if sys.stderr is not None:  # None if it was closed before the start
         print(f"mcproxy: {printable(message)}", file=sys.stderr)
+
+
+def give_up_standard_output() -> None:
+    """Python flushes standard output once more at its end; that must not fail a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

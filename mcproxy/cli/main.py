@@ -23,13 +23,12 @@ expect_signals()
 
 import importlib  # noqa: E402
 import io  # noqa: E402
-import os  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
 import mcproxy  # noqa: E402
 from mcproxy.cli.arguments import Parser  # noqa: E402
-from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError, complain  # noqa: E402
+from mcproxy.cli.errors import FAILED, WRONG_USAGE, CommandError, complain, give_up_standard_output  # noqa: E402
 from mcproxy.compiling import is_compiled  # noqa: E402
 from mcproxy.config.problems import ConfigurationError  # noqa: E402
 
@@ -52,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_standard_output()
+        give_up_standard_output()
         return FAILED
 
 
 def _command(arguments: Sequence[str] | None) -> int:
     try:
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         status: int = options.command(options)
         return status
     except SystemExit as stop:  # argparse, after --help, --version or a mistake
@@ -88,17 +87,13 @@ def _flushed() -> bool:
         raise
     except OSError as error:
         complain(f"can't write to standard output: {error.strerror or error}")
-        _give_up_standard_output()
+        give_up_standard_output()
         return False
     return True
 
 
-def _give_up_standard_output() -> None:
-    """Python flushes standard output once more at its end; that must not fail a second time."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _parser() -> Parser:
+def make_parser() -> Parser:
+    """All that `mcproxy` understands. Completion and the manual page are made from it."""
     parser = Parser(prog="mcproxy", description="An authenticating TLS/SASL proxy in front of memcached.")
     version = f"mcproxy {mcproxy.__version__}" + (" (compiled)" if is_compiled() else "")
     parser.add_argument("--version", action="version", version=version)

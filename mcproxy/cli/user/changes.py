@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mcproxy.auth.users import Users, format_line
-from mcproxy.cli.errors import DONE, WRONG_USAGE, CommandError
+from mcproxy.cli.errors import DONE, WRONG_USAGE, CommandError, give_up_standard_output
 from mcproxy.cli.user.file import change, read_users, with_lines, with_newer, with_user, without_older
 from mcproxy.cli.user.passwords import iterations_of, mechanisms_of, new_password, new_verifiers, second_verifiers
 from mcproxy.cli.user.target import check_name, look_after, refuse_taken, refuse_unknown, users_file_of
@@ -116,5 +116,6 @@ def _done(options: argparse.Namespace, message: str, password: str) -> None:
     except OSError as error:
         if not options.generate:
             raise
+        give_up_standard_output()
         why = error.strerror or error
         raise CommandError(f"{message}, but the password can't be shown ({why}); give another one") from None

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from mcproxy.cli.acl.principals import can_log_in, parse_principal
 from mcproxy.cli.main import main
+from mcproxy.config.schema import Listener
 
 from .running import mcproxy
 
@@ -18,6 +20,7 @@ ROLES = {
     "news": {"commands": ["read"], "keys": ["news", "feed:*"]},
     "nothing": {"commands": ["delete"]},
 }
+ASKING = {"certificate": "tls.crt", "key": "tls.key", "client_ca": "ca.crt"}
 
 
 @pytest.fixture
@@ -176,3 +179,26 @@ def test_bytes_that_are_no_text(installation):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("allowed: get app:\\xff\n")
+
+
+@pytest.mark.parametrize(
+    ("who", "listener", "expected"),
+    [
+        ("user:sammy", {"authentication": ["token"]}, True),
+        ("user:sammy", {"authentication": ["sasl"]}, True),
+        ("user:sammy", {"authentication": ["sasl"], "mechanisms": ["EXTERNAL"]}, False),
+        ("user:sammy", {"authentication": ["certificate", "address"]}, False),
+        ("certificate:web", {"authentication": ["certificate"], "tls": ASKING}, True),
+        ("certificate:web", {"authentication": ["sasl"], "mechanisms": ["EXTERNAL"], "tls": ASKING}, True),
+        ("certificate:web", {"authentication": ["sasl"], "tls": ASKING}, False),
+        ("certificate:web", {"authentication": ["certificate"]}, False),
+        ("certificate:web", {"authentication": ["certificate"], "tls": {**ASKING, "client_ca": None}}, False),
+        ("address:near", {"authentication": ["address"]}, True),
+        ("peer:me", {"authentication": ["address"]}, False),
+        ("anonymous", {"authentication": ["none"]}, True),
+        ("anonymous", {"authentication": ["sasl", "token", "certificate", "address"]}, False),
+    ],
+)
+def test_who_can_log_in_where(who, listener, expected):
+    made = Listener.model_validate({"bind": ["127.0.0.1:0"], **listener})
+    assert can_log_in(parse_principal(who), made) is expected

@@ -50,6 +50,7 @@ def test_the_files_are_of_the_present_parser() -> None:
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", SHELLS)
 def test_commands(shell: str, directory: Path) -> None:
     assert set(SHELLS[shell]("mcproxy ", directory)) == set(COMMANDS)
@@ -63,6 +64,7 @@ def test_there_are_options_of_every_command() -> None:
 
 
 # zsh, for which a terminal is made, takes longest: some have to do.
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("shell", "command"),
     [(shell, name) for shell in ("bash", "fish") for name in OPTIONS]
@@ -72,6 +74,7 @@ def test_options(shell: str, command: str, directory: Path) -> None:
     assert set(SHELLS[shell](f"{command} --", directory)) == OPTIONS[command]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", SHELLS)
 def test_files_and_choices(shell: str, directory: Path) -> None:
     assert SHELLS[shell]("mcproxy check --config mc", directory) == ["mcproxy one.yaml"]
@@ -80,6 +83,7 @@ def test_files_and_choices(shell: str, directory: Path) -> None:
     assert set(SHELLS[shell]("mcproxy user import --from ", directory)) == {"sasldb2", "memcached", "postgresql"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", SHELLS)
 def test_users(shell: str, directory: Path) -> None:
     offers = SHELLS[shell]("mcproxy user remove --users-file users ", directory)

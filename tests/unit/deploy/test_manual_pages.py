@@ -40,6 +40,7 @@ def test_the_files_are_of_the_present_parser_and_documentation() -> None:
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_is_wrong_with_them(page: str) -> None:
     faults = run("mandoc", "-T", "lint", DIRECTORY / page).stdout.splitlines()
@@ -49,6 +50,7 @@ def test_nothing_is_wrong_with_them(page: str) -> None:
     assert (printed.returncode, printed.stderr) == (0, "")
 
 
+@pytest.mark.thorough
 def test_every_command_and_option_is_explained() -> None:
     sections = re.split(r"^   (\S.*)$", shown("mcproxy.1"), flags=re.MULTILINE)
     found = dict(zip(sections[1::2], sections[2::2], strict=True))
@@ -61,6 +63,7 @@ def test_every_command_and_option_is_explained() -> None:
         )
 
 
+@pytest.mark.thorough
 def test_every_key_is_explained_with_its_default() -> None:
     documented = re.findall(r"^### `(\S+)`$", (ROOT / "docs" / "configuration.md").read_text(), flags=re.MULTILINE)
     sections = re.split(r"^   (\S+)$", shown("mcproxy.yaml.5"), flags=re.MULTILINE)
@@ -69,11 +72,13 @@ def test_every_key_is_explained_with_its_default() -> None:
     assert all(re.search(r"^       Default: ", text, flags=re.MULTILINE) for text in sections[2::2])
 
 
+@pytest.mark.thorough
 def test_links_lead_nowhere_in_a_terminal() -> None:
     assert "config/mcproxy.minimal.yaml is a start" in " ".join(shown("mcproxy.yaml.5").split())
     assert not re.search(r"\]\(|\.md#|\.\./", shown("mcproxy.yaml.5"))
 
 
+@pytest.mark.thorough
 def test_man_finds_what_a_wheel_installs(tmp_path: Path) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     shared = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
