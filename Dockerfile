@@ -24,13 +24,16 @@ RUN /build/tools/bin/pip wheel --no-cache-dir --disable-pip-version-check --requ
 
 COPY pyproject.toml hatch_build.py README.md LICENSE /build/source/
 COPY mcproxy /build/source/mcproxy
+COPY deploy/completion /build/source/deploy/completion
+COPY deploy/man /build/source/deploy/man
 RUN MCPROXY_COMPILE=1 /build/tools/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-index \
         --no-build-isolation --wheel-dir /build/wheels /build/source
 
 RUN python3.11 -m venv --without-pip /opt/mcproxy \
     && /build/tools/bin/pip --python /opt/mcproxy/bin/python install --disable-pip-version-check --no-cache-dir \
         --no-deps --no-index --no-compile /build/wheels/*.whl \
-    && find /opt/mcproxy/bin -type f ! -name mcproxy -delete
+    && find /opt/mcproxy/bin -type f ! -name mcproxy -delete \
+    && rm -r /opt/mcproxy/share
 
 
 FROM ${BASE} AS root

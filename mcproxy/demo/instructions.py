@@ -45,5 +45,8 @@ memcstat --servers={plain} --binary --username={USER} --password={shlex.quote(pa
 # The metrics:
 {metrics}
 
+# The status page, for a browser on this machine:
+http://{admin}/
+
 Ctrl-C ends memcached and mcproxy and removes {authority.parent}.
 """

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -163,6 +164,11 @@ def test_the_metrics_line_shows_the_metrics(demo):
     status, output = paste(demo.commands[3])
     assert status == 0
     assert "\nmcproxy_ready 1.0\n" in output
+
+
+def test_the_status_page_is_where_it_says(demo):
+    with urllib.request.urlopen(demo.commands[4], timeout=10) as answer:
+        assert answer.read().startswith(b"<!doctype html>")
 
 
 def test_only_the_configured_ports_listen_and_none_of_memcached(demo):

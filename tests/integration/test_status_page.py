@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import browser, status_samples
+from tests.support import status_samples
 from tests.support.browser import Browser
 from tests.support.status_samples import DAY, HOSTILE, NOW
 from tests.support.status_server import StatusServer
 from tests.support.waiting import eventually
-
-pytestmark = pytest.mark.skipif(
-    browser.CHROMIUM is None or browser.DRIVER is None, reason="there is no chromium with its chromedriver"
-)
 
 WIDTHS = (360, 800, 1600)
 

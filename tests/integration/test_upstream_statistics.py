@@ -1,11 +1,13 @@
 """memcached's own figures on our /metrics: asked as links are opened, whatever stands there, and never for long."""
 
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,10 +131,19 @@ def test_one_that_hangs_delays_a_scrape_by_a_second_at_most(start_proxy: StartPr
             assert client.line() == b"END\r\n"
 
 
-def test_a_reload_turns_it_off_and_on(start_proxy: StartProxy, memcached: Memcached) -> None:
-    program = start_proxy(memcached.address, admin=ASKING)
+def test_a_reload_turns_it_off_and_on(start_proxy: StartProxy, short_path: Callable[[], Path]) -> None:
+    """Before a memcached of its own, so that nobody else's connections are counted."""
+    server = Memcached(short_path()).start()
+    try:
+        turned_off_and_on(start_proxy(server.address, admin=ASKING), server)
+    finally:
+        server.kill()
+
+
+def turned_off_and_on(program: Proxy, memcached: Memcached) -> None:
     reloads = Reloads(program)
     assert up(program) == 1
+    eventually("all links are there", lambda: all(pool["links"] == pool["wanted"] for pool in pools(program)))
     connections = int(memcached.statistics()["curr_connections"])
     reloads.settings["admin"] = {**ASKING, "upstream_statistics": False}
     reloads.write()
@@ -143,3 +154,8 @@ def test_a_reload_turns_it_off_and_on(start_proxy: StartProxy, memcached: Memcac
     reloads.write()
     os.kill(program.pid, signal.SIGHUP)
     eventually("it is told again", lambda: up(program) == 1)
+
+
+def pools(program: Proxy) -> list[dict[str, Any]]:
+    status = json.loads(program.http("/status.json")[1])
+    return [pool for upstream in status["upstreams"] for pool in upstream["pools"]]

@@ -5,6 +5,7 @@ adds, and its services are Debian's own few. MCPROXY_MACHINE_ROOT names another 
 debootstrap made, to be overlaid in place of this machine's.
 """
 
+import functools
 import os
 import shlex
 import shutil
@@ -33,6 +34,11 @@ mkdir "$WORK/changes" "$WORK/working" "$WORK/root" "$WORK/groups"
 cp -a "$FILES" "$WORK/files"
 mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$WORK/changes,workdir=$WORK/working" "$WORK/root"
 cd "$WORK/root"
+# What scripts/test only unpacked, so that no service of it starts on this machine, is installed there. With /. at its
+# end a name may be that of a symbolic link, as /lib is.
+for place in ${UNPACKED:+etc lib usr}; do
+    [ ! -d "$UNPACKED/$place" ] || cp -a "$UNPACKED/$place/." "$place/."
+done
 # None of this machine's own services, disks and names.
 rm -rf etc/systemd/system etc/systemd/network etc/fstab etc/crypttab etc/rc?.d etc/init.d etc/mcproxy etc/memcached.conf
 rm -f etc/hostname etc/machine-id
@@ -70,6 +76,7 @@ class Booted:
     def __init__(self, directory: Path, files: Path) -> None:
         self._directory = directory
         self._files = files
+        assert shutil.which("systemd-nspawn") is not None, "install Debian's package systemd-container"
         self._name = f"mcproxy-{os.getpid()}"
         self._log = directory / "console"
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,12 +89,12 @@ class Booted:
             _install_mcproxy(self._files)
             binds = _binds()
         _write_sudo(self._files)
-        if lower == Path("/"):
-            _install_unpacked(self._files)
+        unpacked = str(ROOT / ".debian") if lower == Path("/") else ""
+        _write_users(self._files)
         work = self._directory / "work"
         work.mkdir()
-        environment = {**os.environ, "WORK": str(work), "FILES": str(self._files), "LOWER": str(lower)}
-        self._environment = {**environment, "NAME": self._name}
+        places = {"WORK": str(work), "FILES": str(self._files), "LOWER": str(lower), "UNPACKED": unpacked}
+        self._environment = {**os.environ, **places, "NAME": self._name}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", _BOOT, "sh", f"--bind-ro={ROOT}:{CHECKOUT}", *binds],
@@ -99,7 +106,7 @@ class Booted:
         try:
             self._leader = eventually("systemd runs", self._find_leader, within=20, every=0.05)
             eventually("the machine has booted", self._is_up, within=60, every=0.1)
-            self.run("ip link set lo up")
+            self.run("ip link set lo up && systemd-sysusers")
         except BaseException:
             self.__exit__()
             raise
@@ -209,19 +216,33 @@ def _write_program(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
-def _install_unpacked(files: Path) -> None:
-    """What scripts/test has only unpacked, so that no service of it starts on this machine, is installed there."""
-    unpacked = ROOT / ".debian"
-    for name in ("usr", "lib", "etc"):
-        if (unpacked / name).is_dir():
-            shutil.copytree(unpacked / name, files / name, symlinks=True, dirs_exist_ok=True)
+def _write_users(files: Path) -> None:
+    """Those that packages which are only unpacked would have made."""
+    path = files / "usr" / "lib" / "sysusers.d" / "packages.conf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('u memcache - "Memcached" /nonexistent\n')
 
 
+_PROBE = """
+set -e
+export PATH=$PATH:/usr/sbin:/sbin
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+cd /mnt
+mkdir lower upper working root groups
+mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=working root
+mount -t cgroup2 none groups
+mkdir "groups/$0"
+rmdir "groups/$0"
+unshare --cgroup true
+"""
+
+
+@functools.cache
 def available() -> str | None:
-    """Why no machine can be booted here, or None."""
+    """Why no machine may be booted here, or None. Programs that scripts/test installs are no such reason."""
     if os.geteuid() != 0:
         return "only root can boot a machine"
-    for program in ("systemd-nspawn", "unshare", "nsenter"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    return None
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", _PROBE]
+    done = subprocess.run([*command, f"mcproxy-{os.getpid()}-probe"], capture_output=True, text=True, check=False)
+    return f"no machine can be booted here: {done.stderr.strip()}" if done.returncode != 0 else None

@@ -67,8 +67,8 @@ class Browser:
     """One window of a browser with an empty profile."""
 
     def __init__(self) -> None:
-        assert CHROMIUM is not None
-        assert DRIVER is not None
+        assert CHROMIUM is not None, "chromium is not installed: apt-get install chromium"
+        assert DRIVER is not None, "chromedriver is not installed: apt-get install chromium-driver"
         self._profile = tempfile.TemporaryDirectory(prefix="mcproxy-browser-")
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM

@@ -47,7 +47,7 @@ without it, or all of it where an mcproxy (`engine: mcproxy`) doesn't grant us `
 log says why. It is asked over a connection of its own, so `mcproxy_ready` and `mcproxy_upstream_links` are what tells
 whether requests are served.
 
-```
+```promql
 memcached_up == 0
 rate(memcached_items_evicted_total[5m]) > 0
 memcached_current_bytes / memcached_limit_bytes
@@ -97,7 +97,7 @@ def _group(group: Group, found: dict[str, Exposed]) -> Iterator[str]:
         yield f"| `{name}` | {one.kind} | {labels} | {one.documentation} |"
     queries = [about.query for about in group.metrics.values() if about.query]
     if queries:
-        yield "\n```\n" + "\n".join(queries) + "\n```"
+        yield "\n```promql\n" + "\n".join(queries) + "\n```"
 
 
 def _memcached() -> Iterator[str]:
@@ -129,7 +129,7 @@ def _row(name: str, labels: str, source: str, documentation: str) -> str:
 def queries() -> list[str]:
     """All queries of the page, as PromQL."""
     return [about.query for group in GROUPS for about in group.metrics.values() if about.query] + [
-        line for line in MEMCACHED.split("```")[1].splitlines() if line
+        line for line in MEMCACHED.split("```")[1].splitlines()[1:] if line
     ]
 
 

@@ -20,6 +20,9 @@ KEEPING: Final = 12
 COMING: Final = 4
 """Clients on each port that connect anew for each request."""
 PIPELINE: Final = 20
+KEEPING_PAUSE: Final = 0.01
+COMING_PAUSE: Final = 0.05
+"""Seconds between the rounds of a client: the proxy is to be busy, not the machine."""
 PATIENCE: Final = 20.0
 _GET: Final = b"get app:none\r\n"
 _MISS: Final = b"END\r\n"
@@ -67,11 +70,10 @@ class Clients:
             connection = self.connect(port, tls)
             running.wait()
             value = 0
-            while not self.stop.is_set():
-                value = self._round(connection, key, value, PIPELINE if keeps else 1)
-                if value < 0 or not keeps:
+            while not self.stop.wait(KEEPING_PAUSE if keeps else COMING_PAUSE):
+                value, open_still = self._round(connection, key, value, PIPELINE if keeps else 1)
+                if not open_still or not keeps:
                     connection.close()
-                    value = abs(value)
                     connection = self.connect(port, tls)
             connection.close()
         except Exception as failure:
@@ -79,8 +81,8 @@ class Clients:
             self.stop.set()
             running.abort()
 
-    def _round(self, connection: socket.socket, key: bytes, value: int, size: int) -> int:
-        """The counter's value; negative if the connection closed."""
+    def _round(self, connection: socket.socket, key: bytes, value: int, size: int) -> tuple[int, bool]:
+        """The counter's value, and whether the connection is open still."""
         received = bytearray()
         open_still = True
         try:
@@ -119,7 +121,7 @@ class Clients:
             self.count("asked again", 2 * (size - answered) - bool(received))
         if not open_still:
             self.count("closed between replies")
-        return value if open_still else -value
+        return value, open_still
 
 
 def main(password: str, authority: str, plain: int, tls: int) -> None:
