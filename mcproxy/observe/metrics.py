@@ -10,7 +10,6 @@ from platform import python_version
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 
 from mcproxy import __version__
 from mcproxy.auth.offer import MECHANISMS as SASL_MECHANISMS
@@ -108,6 +107,7 @@ class Metrics:
             self.registry,
             "mcproxy_upstream_links",
             "Connections to memcached now.",
+            from_the_start=False,
             upstream=upstream_names,
             protocol=PROTOCOLS,
         )
@@ -116,6 +116,7 @@ class Metrics:
             self.registry,
             "mcproxy_upstream_links_outdated",
             "Those of them that serve on by a login that a reload has replaced, since the new one does not succeed.",
+            from_the_start=False,
             upstream=upstream_names,
             protocol=PROTOCOLS,
         )
@@ -153,6 +154,11 @@ class Metrics:
     def session_closed(self, listener: str) -> None:
         self._sessions.add(-1, listener)
 
+    def links_wanted(self, upstream: str, protocol: str) -> None:
+        """From now on there should be some. Where nobody needs any, none are no trouble, and nothing is told."""
+        self._upstream_links.add(0, upstream, protocol)
+        self._upstream_links_outdated.add(0, upstream, protocol)
+
     def link_opened(self, upstream: str, protocol: str) -> None:
         self._upstream_links.add(1, upstream, protocol)
 
@@ -166,11 +172,6 @@ class Metrics:
     def upstream_failed(self, upstream: str, reason: UpstreamFailure) -> None:
         self._upstream_failures.add(1, upstream, reason)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """The metrics and their content type, OpenMetrics or Prometheus's text format as the Accept header asks."""
-        encoder, content_type = choose_encoder(accept)
-        return encoder(self.registry), content_type
-
 
 def ready_gauge(registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
     """Add the gauge that tells what /readyz does."""
@@ -182,7 +183,10 @@ def ready_gauge(registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
 
 
 class _Series:
-    """A metric with closed sets of label values, all there from the start, so that a first failure shows as a rise."""
+    """A metric with closed sets of label values, all there from the start, so that a first failure shows as a rise.
+
+    If not `from_the_start`, each is there once something was added, be it 0.
+    """
 
     def __init__(
         self,
@@ -190,12 +194,16 @@ class _Series:
         registry: CollectorRegistry,
         name: str,
         documentation: str,
+        *,
+        from_the_start: bool = True,
         **labels: Sequence[str],
     ) -> None:
         metric = kind(name, documentation, list(labels), registry=registry)
         self._known = [frozenset(values) for values in labels.values()]
         self._children: dict[tuple[str, ...], Counter | Gauge] = {}
         self._metric: Counter | Gauge = metric
+        if not from_the_start:
+            return
         combinations: list[tuple[str, ...]] = [()]
         for values in labels.values():
             combinations = [(*start, str(value)) for start in combinations for value in values]

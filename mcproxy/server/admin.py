@@ -10,13 +10,13 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import h11
 import trio
 
-from mcproxy.auth.buckets import source_of
 from mcproxy.config.addresses import parse_ip
 from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.relay.secured import Connection
@@ -32,9 +32,9 @@ REQUEST_SECONDS = 5.0
 REQUEST_BYTES = 8192
 """Request line and headers; Prometheus sends about 300."""
 CONNECTIONS = 32
-"""At once, on one socket. More are closed unanswered: probes and scrapers try again."""
+"""At once, on one socket. One more takes the place of one that is silent; if none is, it is closed unanswered."""
 CONNECTIONS_PER_SOURCE = 8
-"""Of these from one address, or one IPv6 /64. Loopback and unix sockets have no such cap."""
+"""Of these from one address. Loopback and unix sockets have no such cap."""
 
 _UNIX: Final = "unix"
 # accept(2): the machine is short of something for the moment; the socket itself is fine.
@@ -54,7 +54,7 @@ def start_admin(
 ) -> None:
     """Serve on the sockets named "admin", and health alone, to everybody, on those named "health".
 
-    They stay open. `busy` is entered while a connection is.
+    They stay open. `busy` is entered while a request is answered.
     """
     for name, served, guarded in (("admin", pages, guard), ("health", pages.health_alone(), None)):
         for sock in listening.get(name, ()):
@@ -85,6 +85,15 @@ async def serve_admin(
                 nursery.start_soon(port.serve, connection, source, place)
 
 
+@dataclass(eq=False, slots=True)
+class Place:
+    """One connection's. `source` is what it is counted as; without a whole request it can be taken away."""
+
+    source: str
+    has_request: bool = False
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
 class Port:
     """One listening socket's connections."""
 
@@ -92,47 +101,67 @@ class Port:
         self._pages = pages
         self._guard = guard
         self._busy = busy
-        self._places: Counter[str] = Counter()
+        self._places: dict[Place, None] = {}  # the oldest first
 
-    def place(self, source: str) -> str | None:
-        """What the connection is counted as; None if there are too many."""
-        key = source_of(source).key
+    def place(self, source: str) -> Place | None:
+        """A place for one more connection; None if all that it could take are of connections that are answered.
+
+        Silent ones can't keep others out so: who holds most places loses the oldest of those without a request.
+        """
         address = parse_ip(source)
+        new = Place(source if address is None else str(address))
+        counts = Counter(place.source for place in self._places)
+        counts[new.source] += 1
         capped = address is not None and not address.is_loopback
-        if self._places.total() >= CONNECTIONS or (capped and self._places[key] >= CONNECTIONS_PER_SOURCE):
-            log.warning("admin_connection_refused", reason="too many connections", source=source)
-            return None
-        self._places[key] += 1
-        return key
+        own_share = capped and counts[new.source] > CONNECTIONS_PER_SOURCE
+        if own_share or counts.total() > CONNECTIONS:
+            silent = [
+                place
+                for place in self._places
+                if not place.has_request and (not own_share or place.source == new.source)
+            ]
+            # Of several with as many, max gives the first, which is the oldest.
+            lost = max(silent, key=lambda place: counts[place.source], default=None)
+            refused = new if lost is None else lost
+            log.warning("admin_connection_refused", reason="too many connections", source=refused.source)
+            if lost is None:
+                return None
+            del self._places[lost]
+            lost.scope.cancel()
+        self._places[new] = None
+        return new
 
-    async def serve(self, connection: socket.socket, source: str, place: str) -> None:
+    async def serve(self, connection: socket.socket, source: str, place: Place) -> None:
         """Never raises for anything that a client does: that would end the server."""
         try:
-            with trio.move_on_after(REQUEST_SECONDS), self._busy():
-                await self._converse(connection, source)
+            with trio.move_on_after(REQUEST_SECONDS), place.scope:
+                await self._converse(connection, source, place)
         except OSError:
             pass  # the client left; nobody is waiting for an answer
         except Exception as error:
             log_bug(error)
         finally:
             connection.close()
-            self._places[place] -= 1
-            if not self._places[place]:
-                del self._places[place]
+            self._places.pop(place, None)
 
-    async def _converse(self, plain: socket.socket, source: str) -> None:
+    async def _converse(self, plain: socket.socket, source: str, place: Place) -> None:
         """Raises OSError."""
         connection = await self._encrypted(plain, source)
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_BYTES)
         try:
             request = await _receive_request(protocol, connection)
+        except h11.RemoteProtocolError as refused:
+            reply = Reply(refused.error_status_hint, b"not a request that is understood here\n")
+            await send_all(connection, _head(protocol, reply) + reply.body)
+        else:
             if request is None:
                 return
-            reply, head = await self._answer(request, plain, source), request.method == b"HEAD"
-        except h11.RemoteProtocolError as refused:
-            reply, head = Reply(refused.error_status_hint, b"not a request that is understood here\n"), False
-        sent = protocol.send(h11.Response(status_code=reply.status, headers=reply.all_headers())) or b""
-        await send_all(connection, sent if head else sent + reply.body)
+            place.has_request = True
+            # Not before: the relay gives way meanwhile, and a silent client must not slow it.
+            with self._busy():
+                reply = await self._answer(request, plain, source)
+                body = b"" if request.method == b"HEAD" else reply.body
+                await send_all(connection, _head(protocol, reply) + body)
         await close_gently(connection)
 
     async def _encrypted(self, plain: socket.socket, source: str) -> Connection:
@@ -153,6 +182,10 @@ class Port:
             if (refusal := self._guard.refusal(request, path, local, source)) is not None:
                 return refusal
         return await self._pages.answer(path, request)
+
+
+def _head(protocol: h11.Connection, reply: Reply) -> bytes:
+    return protocol.send(h11.Response(status_code=reply.status, headers=reply.all_headers())) or b""
 
 
 async def _receive_request(protocol: h11.Connection, connection: Connection) -> h11.Request | None:

@@ -121,14 +121,16 @@ class Guard:
         headers = [value for name, value in request.headers if name == b"authorization"]
         if not headers:
             return Reply(401, b"a token is required\n", headers=_CHALLENGES)
+        shown = _shown(headers[0]) if len(headers) == 1 else None
+        # First, whoever failed before: else others of the same address could lock out who has the right one. Against
+        # guesses it is random and long.
+        if shown is not None and hmac.compare_digest(_digest(shown), expected):
+            return None
         now, key = self._clock(), source_of(source).key
         bucket = self._failing.get(key)
         if bucket is not None and (wait := bucket.wait(now)) > 0:
             log.warning("admin_request_refused", reason="too many wrong tokens", source=source)
             return Reply(429, b"too many wrong tokens\n", headers=(("Retry-After", str(math.ceil(wait))),))
-        shown = _shown(headers[0]) if len(headers) == 1 else None
-        if shown is not None and hmac.compare_digest(_digest(shown), expected):
-            return None
         self._note_failure(key, now)
         log.warning("admin_request_refused", reason="wrong token", source=source)
         return Reply(401, b"the token is wrong\n", headers=_CHALLENGES)

@@ -78,6 +78,7 @@ def build(
             return not state.generation.upstreams[name.upstream].may_hold_grants
 
         log = upstream_logs[name.upstream]
+        metrics.links_wanted(name.upstream, name.protocol)
         return Pool(relay, name.protocol, opened, upstream.links, upstream.timeout, log, gathers)
 
     state = ServerState(

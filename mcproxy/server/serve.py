@@ -21,6 +21,7 @@ from mcproxy.server.admission import Admission, saturation_of
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.build import build
 from mcproxy.server.clients import log_readiness, serve_clients
+from mcproxy.server.exposition import Shared, exposition, negotiated
 from mcproxy.server.hashing import THREADS
 from mcproxy.server.inherited import InheritedSockets
 from mcproxy.server.opening import Addresses, Opened, open_listeners
@@ -101,16 +102,19 @@ async def _serve(
     statistics = UpstreamStatistics(lambda: state.generation)
     state.metrics.registry.register(MemcachedCollector(statistics.rows))
 
+    figures_text = Shared(partial(exposition, state.metrics.registry))
+
     async def metrics(accept: str) -> tuple[bytes, str]:
         await statistics.refresh()
-        return state.metrics.exposition(accept)
+        content_type = negotiated(accept)
+        return await figures_text.page(content_type), content_type
 
     async def not_ready() -> str | None:
         return state.not_ready()
 
     board = Status(addresses)
 
-    async def status() -> bytes:
+    async def status(_: str) -> bytes:
         figures, parts = await gathered(state.metrics.registry), [part_of(state)]
         look = Look(state.generation, figures, parts, WorkerCount(), state.not_ready(), reloader.results.last)
         return board.body(look)
@@ -137,7 +141,7 @@ async def _serve(
             for sock in itertools.chain.from_iterable(opened.admin.values()):
                 stack.enter_context(state.relay.giving_way_to(sock))
             guard = Guard(lambda: state.generation.admin, trio.current_time)
-            pages = Pages(ready=not_ready, metrics=metrics, status=status)
+            pages = Pages(ready=not_ready, metrics=metrics, status=Shared(status).page)
             start_admin(nursery, opened.admin, pages=pages, guard=guard, busy=state.relay.busy)
             opened.log()
             nursery.start_soon(board.sample_forever, partial(sampled, state.metrics.registry))

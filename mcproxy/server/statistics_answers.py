@@ -45,6 +45,14 @@ def lines_of(answer: bytes) -> dict[str, str] | None:
     return dict(lines)
 
 
+def general_lines_of(answer: bytes) -> dict[str, str]:
+    """As lines_of, of plain `stats`, which every memcached tells. Raises NotFigures if upstream doesn't."""
+    lines = lines_of(answer)
+    if not lines:
+        raise NotFigures("no answer to stats" if lines is None else "an answer to stats with nothing in it")
+    return lines
+
+
 def is_denial(answer: bytes) -> bool:
     """Whether upstream is an mcproxy that does not grant us what was asked."""
     return answer == DENIED

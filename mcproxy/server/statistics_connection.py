@@ -9,7 +9,7 @@ from mcproxy.relay.secured import RECEIVE_SIZE, Connection, socket_of
 from mcproxy.server.dialogue import greet
 from mcproxy.server.link_opening import open_connection
 from mcproxy.server.state import UpstreamState
-from mcproxy.server.statistics_answers import QUESTIONS, figures_of, is_denial, lines_of
+from mcproxy.server.statistics_answers import QUESTIONS, figures_of, general_lines_of, is_denial, lines_of
 from mcproxy.server.streams import receive, send_all
 from mcproxy.wire.administration_requests import LinesRequest
 from mcproxy.wire.outcome import Refusal
@@ -64,7 +64,7 @@ class StatisticsConnection:
             if is_denial(answer):
                 self._questions.remove(question)
             else:
-                answers[question] = lines_of(answer)
+                answers[question] = (general_lines_of if question == b"stats" else lines_of)(answer)
         if not self._questions:
             await greet(self._connection, self._protocol, self._upstream.settings.engine, quoting=False)
         return figures_of(answers)

@@ -44,22 +44,26 @@ class UpstreamStatistics:
 
     async def refresh(self) -> None:
         """To be awaited before each scrape. Takes PATIENCE at most."""
-        if not self._is_wanted:
-            for one in self._asked:
+        used = self._used()
+        for one in self._asked:
+            if one not in used:
                 one.forget()
-            return
         with trio.move_on_after(PATIENCE):
             async with trio.open_nursery() as nursery:
-                for one in self._asked:
+                for one in used:
                     nursery.start_soon(one.fresh)
 
     def rows(self) -> Iterable[tuple[str, Figures | None]]:
         """For the metrics: what the last `refresh` brought, None for an upstream that has not answered."""
-        return [(one.name, one.figures) for one in self._asked] if self._is_wanted else []
+        return [(one.name, one.figures) for one in self._used()]
 
-    @property
-    def _is_wanted(self) -> bool:
-        return self._generation().settings.admin.upstream_statistics
+    def _used(self) -> "list[_Asked]":
+        """Those that a listener's requests go to, if anybody wants to know."""
+        generation = self._generation()
+        if not generation.settings.admin.upstream_statistics:
+            return []
+        names = {pool.upstream for pool in generation.pools}
+        return [one for one in self._asked if one.name in names]
 
 
 class _Asked:

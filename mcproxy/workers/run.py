@@ -4,7 +4,6 @@ import contextlib
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.memcached import MemcachedCollector
@@ -14,6 +13,7 @@ from mcproxy.observe.together import WorkerCollector, families_of
 from mcproxy.server.admin import start_admin
 from mcproxy.server.admin_access import Guard
 from mcproxy.server.admin_pages import Pages
+from mcproxy.server.exposition import Shared, exposition, negotiated
 from mcproxy.server.inherited import InheritedSockets
 from mcproxy.server.opening import Opened, open_listeners
 from mcproxy.server.reload import Loaded
@@ -66,13 +66,18 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
     statistics = UpstreamStatistics(lambda: supervisor.generation)
     registry.register(MemcachedCollector(statistics.rows))
 
-    async def metrics(accept: str) -> tuple[bytes, str]:
+    async def figures_text(content_type: str) -> bytes:
         async with trio.open_nursery() as both:
             both.start_soon(statistics.refresh)
             both.start_soon(watch.ask_all)
         together.update(_OWN, families_of(own))
-        encoder, content_type = choose_encoder(accept)
-        return encoder(registry), content_type
+        return await exposition(registry, content_type)
+
+    shared = Shared(figures_text)
+
+    async def metrics(accept: str) -> tuple[bytes, str]:
+        content_type = negotiated(accept)
+        return await shared.page(content_type), content_type
 
     async def ready() -> str | None:
         await watch.ask_all()
@@ -83,7 +88,7 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
 
     board = Status(opened.addresses())
 
-    async def status() -> bytes:
+    async def status(_: str) -> bytes:
         await watch.ask_all(detailed=True)
         together.update(_OWN, families_of(own))
         parts = [own_part(), *(worker.part for worker in watch.running())]
@@ -96,7 +101,7 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
             start_admin(
                 nursery,
                 opened.admin,
-                pages=Pages(ready=ready, healthy=healthy, metrics=metrics, status=status),
+                pages=Pages(ready=ready, healthy=healthy, metrics=metrics, status=Shared(status).page),
                 guard=Guard(lambda: supervisor.generation.admin, trio.current_time),
                 busy=contextlib.nullcontext,
             )

@@ -6,12 +6,14 @@ from functools import partial
 
 import pytest
 import trio
+from prometheus_client.registry import Collector
 
 from mcproxy.config.schema import Admin, ListenerTls
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
 from mcproxy.server import admin
 from mcproxy.server.admin_access import AdminMaterial, Guard
-from mcproxy.server.admin_pages import Pages, no_obstacle
+from mcproxy.server.admin_pages import Pages
+from mcproxy.server.exposition import exposition, negotiated
 from mcproxy.server.tls import server_context
 
 HOST = "localhost"
@@ -25,7 +27,7 @@ class Server:
         self.illness = None
         self.busy_now = 0
         self.busy_most = 0
-        self.metrics = Metrics(["private"], ["cache"], TrafficSnapshot, lambda: True).exposition
+        self.metrics = Metrics(["private"], ["cache"], TrafficSnapshot, lambda: True).registry
         self.material = AdminMaterial(Admin())
         self.port = 0
 
@@ -33,7 +35,7 @@ class Server:
         return b"{}"
 
     async def exposition(self, accept):
-        return self.metrics(accept)
+        return await exposition(self.metrics, negotiated(accept)), negotiated(accept)
 
     async def ready(self):
         return self.obstacle
@@ -114,7 +116,9 @@ async def test_metrics_are_openmetrics_for_who_asks_for_it(server):
     accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5\r\n"
     status, headers, body = await server.get("/metrics", headers=accept)
     assert status == 200
-    assert headers["content-type"].startswith("application/openmetrics-text")
+    assert headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    wrong = "Accept: application/openmetrics-text;version=abc\r\n"
+    assert (await server.get("/metrics", headers=wrong))[0] == 200
     assert body.endswith(b"# EOF\n")
 
 
@@ -191,10 +195,14 @@ async def test_a_client_that_leaves_at_any_byte_does_no_harm(server):
 
 
 async def test_a_fault_of_ours_is_a_500_without_its_insides(server, capfd):
-    def broken(accept):
-        raise ValueError("secret detail")
+    class Broken(Collector):
+        def describe(self):
+            return []
 
-    server.metrics = broken
+        def collect(self):
+            raise ValueError("secret detail")
+
+    server.metrics.register(Broken())
     status, _, body = await server.get("/metrics")
     assert status == 500
     assert b"secret" not in body
@@ -230,36 +238,65 @@ async def test_a_client_that_never_stops_sending_is_closed_in_time(server, monke
                 await stream.send_all(b"x" * 65536)
 
 
-async def test_connections_are_bounded_and_a_place_is_free_again_afterwards(nursery, listening, monkeypatch):
+async def connected(server, held, count):
+    return [await held.enter_async_context(await trio.open_tcp_stream("127.0.0.1", server.port)) for _ in range(count)]
+
+
+async def test_a_newcomer_takes_the_place_of_the_oldest_silent_one(nursery, listening, monkeypatch):
     monkeypatch.setattr(admin, "CONNECTIONS", 3)
     server = Server().start(nursery, listening)
     async with contextlib.AsyncExitStack() as held:
-        streams = [
-            await held.enter_async_context(await trio.open_tcp_stream("127.0.0.1", server.port)) for _ in range(3)
-        ]
-        await until(lambda: server.busy_now == 3)
+        streams = await connected(server, held, 3)
+        with trio.fail_after(2):
+            assert (await server.get("/healthz"))[0] == 200
+            assert await read_all(streams[0]) == b""
+        await streams[1].send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert split(await read_all(streams[1]))[0] == 200
+
+
+async def test_a_silent_one_is_closed_before_its_handshake_too(nursery, listening, monkeypatch, certificates):
+    monkeypatch.setattr(admin, "CONNECTIONS", 1)
+    server = Server()
+    tls = ListenerTls(certificate=certificates.server_certificate, key=certificates.server_key)
+    server.material = AdminMaterial(Admin(), context=server_context(tls))
+    server.start(nursery, listening)
+    async with contextlib.AsyncExitStack() as held:
+        first, _second = await connected(server, held, 2)
+        with trio.fail_after(2):
+            assert await read_all(first) == b""
+
+
+async def test_who_is_answered_keeps_its_place(nursery, listening, monkeypatch):
+    monkeypatch.setattr(admin, "CONNECTIONS", 2)
+    server = Server()
+    may_answer = trio.Event()
+
+    async def slow(accept):
+        await may_answer.wait()
+        return b"", negotiated(accept)
+
+    server.exposition = slow
+    server.start(nursery, listening)
+    async with contextlib.AsyncExitStack() as held:
+        streams = await connected(server, held, 2)
+        for stream in streams:
+            await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: server.busy_now == 2)
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as one_more:
             assert await read_all(one_more) == b""
-        await streams[0].send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert split(await read_all(streams[0]))[0] == 200
+        may_answer.set()
+        for stream in streams:
+            assert split(await read_all(stream))[0] == 200
     await until(lambda: server.busy_now == 0)
     assert (await server.get("/healthz"))[0] == 200
-    assert server.busy_most == 3
 
 
-def test_no_stranger_can_take_all_places():
-    port = admin.Port(Pages(no_obstacle), None, contextlib.nullcontext)
-    places = [port.place(f"fd00::{number:x}") for number in range(admin.CONNECTIONS)]
-    assert places == ["fd00::/64"] * admin.CONNECTIONS_PER_SOURCE + [None] * (
-        len(places) - admin.CONNECTIONS_PER_SOURCE
-    )
-    assert port.place("10.0.0.9") == "10.0.0.9"
-    local = [port.place(source) for source in ("127.0.0.1", "::1", "unix") * admin.CONNECTIONS_PER_SOURCE]
-    assert local.count(None) == len(local) + admin.CONNECTIONS_PER_SOURCE + 1 - admin.CONNECTIONS
-
-
-async def test_it_is_busy_only_while_a_connection_is_open(server):
-    assert server.busy_now == 0
-    await server.get("/healthz")
-    await until(lambda: server.busy_now == 0)
-    assert server.busy_most == 1
+async def test_it_is_busy_only_while_a_request_is_answered(server):
+    async with contextlib.AsyncExitStack() as held:
+        (silent,) = await connected(server, held, 1)
+        await silent.send_all(b"GET /healthz HTTP/1.1\r\n")
+        assert (await server.get("/healthz"))[0] == 200
+        await until(lambda: server.busy_now == 0)
+        assert server.busy_most == 1
+        await silent.send_all(b"Host: localhost\r\n\r\n")
+        assert split(await read_all(silent))[0] == 200

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mcproxy.cli.admin_client import Admin, AdminUnreachable, fetch
+from mcproxy.cli.top.view import View
 from mcproxy.observe.verdict import verdict
 
 MOST_SHOWN = 200
 """Characters of what was answered in place of a status."""
+NOT_UNDERSTOOD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError)
+"""What reading and showing a status raises if it is none; OSError is a time of no calendar."""
 
 
 class NoStatus(Exception):
@@ -39,7 +42,10 @@ class Source:
         try:
             status: dict[str, Any] = json.loads(body)
             status["verdict"] = verdict(status)
-        except (ValueError, TypeError, LookupError, AttributeError):
+            # Whoever gets it can show it.
+            View(status).lines()
+            str(status["version"])
+        except NOT_UNDERSTOOD:
             raise NoStatus(f"{self._admin.bind}: /status.json is not understood; is that another version?") from None
         return status
 

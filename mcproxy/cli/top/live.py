@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcproxy.cli.top import text
-from mcproxy.cli.top.asking import Asker, NoStatus, Source
+from mcproxy.cli.top.asking import NOT_UNDERSTOOD, Asker, NoStatus, Source
 from mcproxy.cli.top.screen import Screen
 from mcproxy.cli.top.view import Line, View
 
@@ -83,7 +83,7 @@ class Live:
             return head[:lines]
         try:
             body = View(self._status, self._before, bars).lines(columns, max(0, lines - len(head)))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except NOT_UNDERSTOOD:
             body = [Line(text.cut("/status.json is not understood; is that another version?", columns), "critical")]
         if self._failure is not None:
             body = [Line(line.words, "quiet") for line in body]

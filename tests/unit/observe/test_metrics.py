@@ -2,7 +2,8 @@
 
 import subprocess
 
-import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult, Metrics, TrafficSnapshot, UpstreamFailure
@@ -26,7 +27,7 @@ def make(snapshot=lambda: TRAFFIC, ready=lambda: True):
 
 
 def samples(metrics):
-    text = metrics.exposition("")[0].decode()
+    text = generate_latest(metrics.registry).decode()
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -45,18 +46,13 @@ def exercise(metrics):
     metrics.upstream_failed("cache", UpstreamFailure.TIMEOUT)
 
 
-@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
-def test_promtool_accepts_the_text_format_and_both_end_properly(accept):
+def test_promtool_accepts_the_text_format_and_openmetrics_takes_it_too():
     metrics = make()
     exercise(metrics)
-    body, content_type = metrics.exposition(accept)
-    if accept:
-        assert content_type.startswith("application/openmetrics-text")
-        assert body.endswith(b"# EOF\n")
-    else:
-        assert content_type.startswith("text/plain; version=")
-        checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, timeout=30)
-        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    assert generate_openmetrics(metrics.registry).endswith(b"# EOF\n")
+    body = generate_latest(metrics.registry)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, timeout=30)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_every_metric_of_the_contract_is_there():
@@ -94,7 +90,14 @@ def test_every_metric_of_the_contract_is_there():
 def test_what_may_happen_is_there_as_zero_before_it_does():
     found = samples(make())
     assert found["mcproxy_connections_refused_total", ("listener", "sidecar"), ("reason", "tls")] == 0
-    assert found["mcproxy_upstream_links", ("protocol", "binary"), ("upstream", "other")] == 0
+
+
+def test_links_are_there_as_zero_once_they_are_wanted_and_only_those():
+    metrics = make()
+    metrics.links_wanted("other", "binary")
+    found = {key: value for key, value in samples(metrics).items() if key[0].startswith("mcproxy_upstream_links")}
+    labels = (("protocol", "binary"), ("upstream", "other"))
+    assert found == {("mcproxy_upstream_links", *labels): 0, ("mcproxy_upstream_links_outdated", *labels): 0}
 
 
 def test_gauges_go_down_again():

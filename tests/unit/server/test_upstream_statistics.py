@@ -77,6 +77,25 @@ async def test_nobody_is_asked_where_the_configuration_says_so(tmp_path: Path) -
             assert told(statistics) == []
 
 
+async def test_nobody_is_asked_who_has_no_requests(tmp_path: Path) -> None:
+    async with upstream(tmp_path, Says(VERSION, FIGURES, END, END, END)) as one:
+        files = Files({"unused": state(tmp_path / "nowhere"), "upstream": one})
+        async with asking(files) as statistics:
+            await statistics.refresh()
+            assert told(statistics) == [("upstream", {"curr_items": 12})]
+            files.pools.clear()
+            await statistics.refresh()
+            assert told(statistics) == []
+            assert all(asked._connection is None for asked in statistics._asked)
+
+
+async def test_a_memcached_that_does_not_know_the_rest_is_up(tmp_path: Path) -> None:
+    says = Says(VERSION, FIGURES, b"ERROR\r\n", b"ERROR\r\n", b"ERROR\r\n")
+    async with upstream(tmp_path, says) as one, asking(Files({"upstream": one})) as statistics:
+        await statistics.refresh()
+        assert told(statistics) == [("upstream", {"curr_items": 12})]
+
+
 async def test_what_was_told_is_forgotten_when_nobody_wants_it_any_more(tmp_path: Path) -> None:
     async with upstream(tmp_path, Says(VERSION, FIGURES, END, END, END)) as one:
         files = Files({"upstream": one})
@@ -117,6 +136,9 @@ async def test_a_silent_upstream_delays_a_scrape_by_no_more_than_patience(
         (FIGURES + b"STAT more 1\r\n",),
         (FIGURES, b"junk\r\n"),
         (b"CLIENT_ERROR unauthenticated\r\n",),
+        (b"SERVER_ERROR out of memory\r\n", END, END, END),
+        (b"ERROR\r\n", END, END, END),
+        (END, END, END, END),
         (b"STAT a " + b"x" * 3000,),
     ],
 )
