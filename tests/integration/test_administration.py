@@ -45,7 +45,10 @@ def reply_to(connection: Connection, line: bytes) -> bytes:
     while many and reply and not reply.endswith((b"END\r\n", b"RESET\r\n", b"ERROR\r\n")):
         if reply.startswith((b"OK", b"ERROR", b"CLIENT_ERROR", b"BUSY", b"BADCLASS")):
             break
-        reply += connection.line()
+        more = connection.line()
+        # Else a reply without an end, or an end that is not known here, would be waited for forever.
+        assert more.endswith(b"\n"), f"a reply without an end: {reply + more!r}\n{connection}"
+        reply += more
     return reply
 
 
