@@ -26,8 +26,12 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def short_path() -> Iterator[Callable[[], Path]]:
-    """Makes directories whose names leave room for a socket's: a unix socket's path has 107 bytes at most."""
-    with tempfile.TemporaryDirectory(prefix="mcproxy-") as directory:
+    """Makes directories whose names leave room for a socket's: a unix socket's path has 107 bytes at most.
+
+    And 25 at most where memcached listens: of a longer one `stats conns` of 1.6.18 prints what lies on its stack behind
+    it, a line end among it now and then.
+    """
+    with tempfile.TemporaryDirectory(prefix="mc-") as directory:
 
         def make() -> Path:
             path = Path(directory, str(next(_numbers)))

@@ -36,7 +36,7 @@ class Memcached:
         self.threads = threads
         self.environment = dict(environment or {})
         self.tls = tls
-        self.socket_path = directory / "memcached.sock"
+        self.socket_path = directory / "m"  # short: see short_path
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
