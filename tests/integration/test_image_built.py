@@ -27,6 +27,7 @@ WANTED = os.environ.get("MCPROXY_TEST_IMAGE", "")
 pytestmark = [
     pytest.mark.skipif(not WANTED, reason="building takes two minutes: MCPROXY_TEST_IMAGE=1 asks for it"),
     pytest.mark.alone,
+    pytest.mark.timeout(1800),
 ]
 BASE = "docker.io/library/debian:bookworm-slim"
 IMAGE = "localhost/mcproxy:test"

@@ -38,6 +38,7 @@ def served(memcached: Memcached) -> int:
     return int(memcached.statistics()["incr_hits"])
 
 
+@pytest.mark.timeout(300 + 20 * RESTARTS)
 @pytest.mark.parametrize(
     ("workers", "overlapping"), [(1, False), (2, True)], ids=["one after the other", "the next before the last ends"]
 )
