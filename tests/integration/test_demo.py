@@ -1,5 +1,6 @@
 """`mcproxy demo` as a person meets it: start it, paste what it prints, end it, and look for what it left behind."""
 
+import json
 import os
 import re
 import shutil
@@ -169,6 +170,12 @@ def test_the_metrics_line_shows_the_metrics(demo):
 def test_the_status_page_is_where_it_says(demo):
     with urllib.request.urlopen(demo.commands[4], timeout=10) as answer:
         assert answer.read().startswith(b"<!doctype html>")
+
+
+def test_nothing_about_it_needs_attention(demo):
+    with urllib.request.urlopen(f"{demo.commands[4]}status.json", timeout=10) as answer:
+        verdict = json.load(answer)["verdict"]
+    assert (verdict["level"], verdict["reasons"]) == ("good", [])
 
 
 def test_only_the_configured_ports_listen_and_none_of_memcached(demo):

@@ -118,6 +118,7 @@ class Run:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
+            self.told += f"(killed after {PATIENCE:.0f} s: it didn't end)\n"
         self._reader.join()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
