@@ -62,14 +62,14 @@ def authority_kind_notes(path: Path, place: Place, whose: str = "client") -> Ite
 def server_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
     """Notes about the certificate that clients are shown, its chain included: `soon` are days."""
     yield from _shown_notes(path, now, soon, place, "clients")
-    if not _is_for(ExtendedKeyUsageOID.SERVER_AUTH, load_certificates(path)[0]):
+    if not is_for(ExtendedKeyUsageOID.SERVER_AUTH, load_certificates(path)[0]):
         yield Finding(place, f"{path} is not for servers (extendedKeyUsage without serverAuth); clients will refuse it")
 
 
 def client_notes(path: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
     """As server_notes, about the certificate that an upstream is shown."""
     yield from _shown_notes(path, now, soon, place, "upstream")
-    if not _is_for(ExtendedKeyUsageOID.CLIENT_AUTH, load_certificates(path)[0]):
+    if not is_for(ExtendedKeyUsageOID.CLIENT_AUTH, load_certificates(path)[0]):
         yield Finding(
             place, f"{path} is not for clients (extendedKeyUsage without clientAuth); upstream will refuse it"
         )
@@ -117,7 +117,8 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _is_for(purpose: x509.ObjectIdentifier, certificate: x509.Certificate) -> bool:
+def is_for(purpose: x509.ObjectIdentifier, certificate: x509.Certificate) -> bool:
+    """Whether its extendedKeyUsage, if there is one, has a purpose."""
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, *UNREADABLE):

@@ -5,9 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-Look = dict[Path, tuple[str | int, ...] | None]
-"""By name: the real name, and what changes with content or permissions. None for a file that isn't there."""
+
+class Seen(NamedTuple):
+    """The real name of a file, and what changes with content or permissions. Times are in nanoseconds."""
+
+    real_name: str
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+    """Who writes in place may set the time of that back; nobody sets this one."""
+    mode: int
+    owner: int
+    group: int
+
+
+Look = dict[Path, Seen | None]
+"""By name. None for a file that isn't there."""
 
 
 def look(paths: Iterable[Path]) -> Look:
@@ -15,16 +32,15 @@ def look(paths: Iterable[Path]) -> Look:
     return {path: _look(path) for path in paths}
 
 
-def _look(path: Path) -> tuple[str | int, ...] | None:
+def _look(path: Path) -> Seen | None:
     try:
         status = path.stat()
-        return (
+        return Seen(
             os.path.realpath(path),
             status.st_dev,
             status.st_ino,
             status.st_size,
             status.st_mtime_ns,
-            # Who writes in place may set the time of that back; nobody sets this one.
             status.st_ctime_ns,
             status.st_mode,
             status.st_uid,

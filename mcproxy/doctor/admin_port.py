@@ -7,6 +7,7 @@ from functools import partial
 import trio
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
+from mcproxy.config.schema import Admin
 from mcproxy.doctor.asking import Answer, Outcome, ask, probing_context
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
@@ -14,6 +15,7 @@ from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 _SUBJECT, _HEALTH = "admin port", "health port"
 _TELLING = ("/metrics", "/status.json")
 _MOST_ADDRESSES = 64
+_REFUSALS = (401, 403, 421)
 _FOREIGN_HOST = "mcproxy-doctor.invalid"  # RFC 6761 section 6.4: a name that nobody has
 
 
@@ -25,10 +27,7 @@ async def reach(deployment: Deployment) -> list[Result]:
     guarded = admin.token_file is not None or (admin.tls is not None and admin.tls.client_ca is not None)
     results = await _elsewhere(deployment, admin.bind)
     bare = await _get(admin.bind, "/metrics", deployment)
-    host = admin.bind.host
-    if bare.outcome is Outcome.UNREACHABLE or (bare.outcome is Outcome.SILENT):
-        results.append(could_not_tell(_SUBJECT, f"{admin.bind}: {bare.detail}", "is mcproxy running?"))
-    elif _status(bare) == 200 and guarded:
+    if _status(bare) == 200 and guarded:
         seen = f"{admin.bind} serves /metrics to whoever asks, though a token or certificate is configured"
         results.append(finding(_SUBJECT, seen, "restart mcproxy"))
     elif _status(bare) == 200 and not admin.bind.is_loopback:
@@ -37,11 +36,22 @@ async def reach(deployment: Deployment) -> list[Result]:
     elif _status(bare) == 200:
         remedy = "admin.token_file, or a unix socket, keeps others of this machine out"
         results.append(note(_SUBJECT, f"every process of this machine can read {admin.bind}", remedy))
-    else:
+    elif _status(bare) in _REFUSALS or _wants_certificate(admin, bare):
         results.append(ok(_SUBJECT, f"{admin.bind} serves /metrics to nobody without a token or certificate"))
+    else:
+        said = bare.detail or f"it answers {bare.line!r}, as no admin port does"
+        results.append(could_not_tell(_SUBJECT, f"{admin.bind}: {said}", "is it mcproxy that listens there?"))
     if bare.outcome is Outcome.ANSWERED and _status(bare) == 200:
         results.append(await _foreign_host(admin.bind, deployment))
-    return [one for one in results if host]
+    return results
+
+
+def _wants_certificate(admin: Admin, answer: Answer) -> bool:
+    """Whether it closed the connection for want of a client certificate: as an alert, or as TLS 1.3 has it, after a
+    handshake that our side takes for done."""
+    wanted = admin.tls is not None and admin.tls.client_ca is not None
+    closed = answer.outcome in (Outcome.TLS_FAILED, Outcome.CLOSED) and not answer.data
+    return wanted and closed and (answer.certificate is not None or "ALERT" in answer.detail)
 
 
 async def _elsewhere(deployment: Deployment, bound: TcpAddress) -> list[Result]:
@@ -101,4 +111,5 @@ def _request(path: str, host: str) -> bytes:
 
 def _status(answer: Answer) -> int | None:
     words = answer.data[:64].split(b" ", 2)
-    return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit() else None
+    is_status = len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit()
+    return int(words[1]) if is_status else None

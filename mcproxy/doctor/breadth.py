@@ -7,12 +7,16 @@ from ipaddress import IPv4Network, IPv6Network
 
 from mcproxy.config.schema import Listener
 from mcproxy.doctor.deployment import Deployment
+from mcproxy.doctor.doors import may_be_elsewhere
 from mcproxy.doctor.verdicts import Result, finding, note, ok
+from mcproxy.doctor.who_may import who_may
 from mcproxy.policy.allowlist import Network, canonical_network
 
 WIDEST_PUBLIC = {4: 16, 6: 32}
 """Prefix lengths. Few have a network of their own that is larger; a provider's is shared with its other customers."""
 WIDEST_PRIVATE = {4: 12, 6: 32}
+_CARRIERS = IPv4Network("100.64.0.0/10")
+_CHANGES = ("write", "delete", "counter", "flush")
 _LIST_THEM = "list the networks that clients are in, and those alone"
 
 
@@ -37,18 +41,26 @@ def _wide(subject: str, key: str, networks: list[Network]) -> Iterator[Result]:
         if network.is_loopback:
             continue
         halves[network.prefixlen] = halves.get(network.prefixlen, 0) + 1
+        kind = _kind(network)
         if network.prefixlen == 0 or (network.prefixlen == 1 and halves[1] > 1):
             seen = f"{key} has {network}: that is every address of IPv{network.version}"
             yield finding(subject, seen, _LIST_THEM)
-        elif not _is_private(network) and network.prefixlen < WIDEST_PUBLIC[network.version]:
-            seen = f"{key} has {network}: {_size(network)} public addresses, most of them surely of others"
-            yield finding(subject, seen, _LIST_THEM)
-        elif _is_private(network) and network.prefixlen < WIDEST_PRIVATE[network.version]:
-            yield note(subject, f"{key} has {network}: {_size(network)} private addresses", _LIST_THEM)
+        elif kind == "public":
+            if network.prefixlen < WIDEST_PUBLIC[network.version]:
+                seen = f"{key} has {network}: {_size(network)} public addresses, most of them surely of others"
+                yield finding(subject, seen, _LIST_THEM)
+        elif network.prefixlen < WIDEST_PRIVATE[network.version]:
+            yield note(subject, f"{key} has {network}: {_size(network)} {kind} addresses", _LIST_THEM)
 
 
-def _is_private(network: IPv4Network | IPv6Network) -> bool:
-    return network.is_private or network.is_link_local
+def _kind(network: IPv4Network | IPv6Network) -> str:
+    if isinstance(network, IPv4Network) and network.subnet_of(_CARRIERS):
+        return "shared (RFC 6598: a carrier's customers, and some clouds' pods)"
+    if network.is_multicast:
+        return "multicast"
+    if network.is_reserved and network.is_private:
+        return "reserved"
+    return "private" if network.is_private or network.is_link_local else "public"
 
 
 def _size(network: IPv4Network | IPv6Network) -> str:
@@ -68,14 +80,15 @@ def _ways_in(subject: str, listener: Listener, deployment: Deployment) -> Iterat
     methods = listener.authentication
     if methods == ["none"]:
         can = f"as anonymous, with {', '.join(settings.default_roles) or 'no role'}"
-        if settings.default_roles and not listener.is_unix:
+        if not listener.is_unix and any("*" in settings.roles[name].keys for name in settings.default_roles):
             seen = f"every process of this machine is let in without a login ({can})"
             yield finding(subject, seen, "use a unix socket with authentication: [peer], or ask for a login")
         else:
-            yield note(subject, f"whoever can open the socket is let in without a login ({can})")
+            who = "whoever can open the socket" if listener.is_unix else "every process of this machine"
+            yield note(subject, f"{who} is let in without a login ({can})")
         return
     granted = [grant for grant in settings.grants if grant.address is not None]
-    if "address" in methods and not listener.is_local and granted:
+    if "address" in methods and may_be_elsewhere(listener) and granted:
         named = ", ".join(dict.fromkeys(f"{grant.address} as {grant.as_}" for grant in granted[:5]))
         seen = f"an address is all that is asked of {named}"
         remedy = "give these clients a certificate or a password; or see that the network vouches for its addresses"
@@ -132,8 +145,6 @@ def _some(names: list[str]) -> str:
 
 def grants(deployment: Deployment) -> list[Result]:
     """Roles that may do everything, commands that touch all keys, and users with nothing."""
-    from mcproxy.doctor.who_may import who_may
-
     settings = deployment.settings
     results: list[Result] = []
     admins = who_may(settings, "admin")
@@ -142,20 +153,12 @@ def grants(deployment: Deployment) -> list[Result]:
         results.append(
             finding("grants", seen, "take admin out of their roles; from the machine itself it is always there")
         )
-    everybody = [
-        name
-        for name in settings.default_roles
-        if {"*"} & {*settings.roles[name].keys} and _changes(settings.roles[name].commands)
-    ]
-    if everybody:
-        seen = f"default_roles: every user may change every key ({', '.join(everybody)})"
-        results.append(finding("grants", seen, "grant roles to users one by one, each on its own prefix"))
-    elif settings.default_roles:
+    if settings.default_roles:
         results.append(note("grants", f"every user of the users file has {', '.join(settings.default_roles)}"))
     for command_class, can in (("flush", "may empty the cache"), ("stats", "may read memcached's statistics")):
         if named := who_may(settings, command_class):
             results.append(note("grants", f"{', '.join(named)} {can} (class {command_class})"))
-    if named := who_may(settings, "write", every_key=True):
+    if named := who_may(settings, *_CHANGES, every_key=True):
         results.append(
             note("grants", f"{', '.join(named)} may change every key", "give each its own prefix, where clients allow")
         )
@@ -165,7 +168,3 @@ def grants(deployment: Deployment) -> list[Result]:
         seen = f"{_some(idle)} may log in, and do nothing"
         results.append(note("users file", seen, "grant them a role, or: mcproxy user remove NAME"))
     return results or [ok("grants", "nobody may do everything")]
-
-
-def _changes(classes: frozenset[str]) -> bool:
-    return bool({"write", "delete", "flush", "counter", "inspect"} & set(classes))

@@ -10,8 +10,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mcproxy.config.certificate_files import UNREADABLE, issued_by, load_certificates
+from mcproxy.config.certificate_files import UNREADABLE, is_for, issued_by, load_certificates
 from mcproxy.config.expiry import expiries, upstream_expiries
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
@@ -22,6 +23,8 @@ _DAY = 86400.0
 _LEAST_RSA = 2048
 _LEAST_CURVE = 256
 _WEAK_HASHES = ("md5", "sha1", "md4", "md2")
+_SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+_FIT = {_SERVER: ", for servers, names, whole chain", _CLIENT: ", for clients, whole chain"}
 _WITHOUT_DAYS = frozenset({"crl"})
 """What is made for days: only its end counts."""
 
@@ -66,34 +69,49 @@ def _end(subject: str, key: str, end: float, days: float) -> Result:
 
 
 def strength(deployment: Deployment) -> list[Result]:
-    """Keys, signatures, names and chains of what is shown to others, and keys of who is trusted."""
+    """Keys, signatures, purposes, names and chains of what is shown to others, and keys of who is trusted."""
     results: list[Result] = []
-    for subject, path, shown in _files(deployment):
+    for subject, path, purpose in _files(deployment):
         try:
             found = load_certificates(path)
         except (OSError, *UNREADABLE) as error:
             results.append(could_not_tell(subject, f"{path} can't be read: {error}"))
             continue
-        problems = [*_weak(found), *(_names_and_chain(found) if shown else [])]
+        problems = [*_weak(found), *(_unfit(found, purpose) if purpose else [])]
         results += [finding(subject, f"{path}: {problem}", "have it issued anew") for problem in problems]
-        if not problems:
-            results.append(
-                ok(subject, f"{path}: strong keys and signatures" + (", names, whole chain" if shown else ""))
-            )
+        early = [*_early(found)]
+        if purpose:
+            remedy = "see that the clock is right; else have it issued anew, or use the one before it until then"
+            results += [finding(subject, f"{path}: {problem}", remedy) for problem in early]
+        else:
+            results += [note(subject, f"{path}: {problem}", "see that the clock is right") for problem in early]
+        if not problems and not early:
+            results.append(ok(subject, f"{path}: strong keys and signatures" + (_FIT[purpose] if purpose else "")))
     return results or [ok("TLS", "no certificate is configured")]
 
 
-def _files(deployment: Deployment) -> Iterator[tuple[str, Path, bool]]:
+def _files(deployment: Deployment) -> Iterator[tuple[str, Path, x509.ObjectIdentifier | None]]:
+    """The purpose is that of a certificate that is shown to others; None for authorities."""
     admin = deployment.settings.admin.tls
     sections = [(f"listener {name}", one.tls) for name, one in deployment.settings.listeners.items()]
     for subject, tls in (*sections, ("admin port", admin)):
         if tls is not None:
-            yield subject, tls.certificate, True
+            yield subject, tls.certificate, _SERVER
             if tls.client_ca is not None:
-                yield subject, tls.client_ca, False
+                yield subject, tls.client_ca, None
     for name, upstream in deployment.settings.all_upstreams.items():
         if upstream.tls is not None:
-            yield f"upstream {name}", upstream.tls.ca, False
+            yield f"upstream {name}", upstream.tls.ca, None
+            if upstream.tls.certificate is not None:
+                yield f"upstream {name}", upstream.tls.certificate, _CLIENT
+
+
+def _early(certificates: list[x509.Certificate]) -> Iterator[str]:
+    now = datetime.now(UTC)
+    for number, one in enumerate(certificates, 1):
+        if one.not_valid_before_utc > now:
+            which = f"certificate {number}" if len(certificates) > 1 else "it"
+            yield f"{which} is not valid before {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
 
 
 def _weak(certificates: list[x509.Certificate]) -> Iterator[str]:
@@ -115,15 +133,21 @@ def _weak(certificates: list[x509.Certificate]) -> Iterator[str]:
             yield f"{which} is signed with {signature.name.upper()}, which can be forged"
 
 
-def _names_and_chain(certificates: list[x509.Certificate]) -> Iterator[str]:
+def _unfit(certificates: list[x509.Certificate], purpose: x509.ObjectIdentifier) -> Iterator[str]:
     first = certificates[0]
-    try:
-        names = len(first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except (x509.ExtensionNotFound, *UNREADABLE):
-        names = 0
-    if not names:
+    if not is_for(purpose, first):
+        wanted, others = ("serverAuth", "clients") if purpose == _SERVER else ("clientAuth", "upstreams")
+        yield f"its extendedKeyUsage is without {wanted}, so {others} that verify it refuse it"
+    if purpose == _SERVER and not _names(first):
         yield "it is for no name (subjectAltName), so clients that verify it refuse it"
     for number, (one, issuer) in enumerate(itertools.pairwise(certificates), 1):
         if not issued_by(one, issuer):
             yield f"certificate {number + 1} has not issued certificate {number}: the chain is broken"
             return
+
+
+def _names(certificate: x509.Certificate) -> int:
+    try:
+        return len(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return 0

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from mcproxy.auth.users import Users
+from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.config.load import Reading
 from mcproxy.config.material import Material, read_files
 from mcproxy.config.problems import ConfigurationError
-from mcproxy.config.schema import Settings
+from mcproxy.config.schema import Settings, Upstream
 from mcproxy.config.source import read_text
-from mcproxy.doctor.addresses_here import local_addresses
-from mcproxy.doctor.sockets_here import Bound, Process, bound_sockets, processes
+from mcproxy.doctor.addresses_here import is_loopback, local_addresses
+from mcproxy.doctor.names import Hosts, resolved
+from mcproxy.doctor.running_status import Status, ask_status
+from mcproxy.doctor.sockets_here import (
+    Bound,
+    BoundPath,
+    Process,
+    bound_paths,
+    bound_sockets,
+    listening_process,
+    processes,
+)
 from mcproxy.doctor.upstream_facts import UpstreamFacts, upstream_facts
 
-_LONGEST_STATUS = 4 * 2**20
+_LISTENER_PATIENCE = 1.0
+"""Seconds that a connection to a unix socket may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +55,18 @@ class Deployment:
     asked: Asked
     material: Material
     refusals: tuple[str, ...]
-    status: dict[str, Any] | None
+    status: Status | None
     silence: str
     upstreams: dict[str, UpstreamFacts]
     addresses: tuple[str, ...]
     bound: tuple[Bound, ...]
     processes: tuple[Process, ...]
     """Those that may be seen, and that have a bound socket or are called memcached."""
+    hosts: Hosts = field(default_factory=dict)
+    """The addresses of upstreams' hosts."""
+    paths: tuple[BoundPath, ...] = ()
+    listening: Mapping[str, int] = field(default_factory=dict)
+    """By the path of the proxy's unix sockets: the process that the kernel names there."""
 
     @property
     def settings(self) -> Settings:
@@ -59,11 +76,30 @@ class Deployment:
     def users(self) -> Users:
         return self.material.users
 
-    def holder(self, address: str, port: int) -> Process | None:
-        """The process that listens there for TCP, if it may be seen. systemd may hold the same socket for it."""
-        inodes = {one.inode for one in self.bound if (one.kind, one.address, one.port) == ("tcp", address, port)}
+    def is_here(self, upstream: Upstream) -> bool:
+        """Whether an upstream's address is one of this machine. What can't be resolved is not."""
+        if not isinstance(upstream.address, TcpAddress) or upstream.address.is_loopback:
+            return True
+        plain = {address.partition("%")[0] for address in self.addresses}
+        found = [one.partition("%")[0] for one in self.hosts.get(upstream.address.host, ())]
+        return any(one in plain or is_loopback(one) for one in found)
+
+    def holder(self, address: TcpAddress | UnixAddress) -> Process | None:
+        """The process that listens there, if it may be seen. systemd may hold the same socket for it."""
+        if isinstance(address, UnixAddress):
+            inodes = self._inodes(address.path)
+        else:
+            wanted = ("tcp", address.host, address.port)
+            inodes = {one.inode for one in self.bound if (one.kind, one.address, one.port) == wanted}
         holders = [process for process in self.processes if process.inodes & inodes]
         return min(holders, key=lambda process: (process.name == "systemd", process.pid), default=None)
+
+    def _inodes(self, path: str) -> set[int]:
+        """Of the sockets that have this path, those that are held by the process which the kernel names: a table that
+        others can write into is not enough."""
+        listening = self.listening.get(path)
+        held = next((process.inodes for process in self.processes if process.pid == listening), frozenset[int]())
+        return {one.inode for one in self.paths if one.path == path and one.inode in held}
 
 
 def read_material(path: Path) -> tuple[Material, tuple[str, ...]]:
@@ -85,44 +121,33 @@ def read_material(path: Path) -> tuple[Material, tuple[str, ...]]:
 async def look_at(asked: Asked, material: Material, refusals: tuple[str, ...]) -> Deployment:
     """Gather what examinations share. Raises OSError if this machine's own tables can't be read."""
     settings = material.settings
-    status: dict[str, Any] | None = None
+    addresses, bound, paths, listening, holders = await trio.to_thread.run_sync(_machine, settings)
+    hosts = await resolved(settings)
+    status: Status | None = None
     silence = ""
     upstreams: dict[str, UpstreamFacts] = {}
 
-    async def ask_status() -> None:
+    async def gather_status() -> None:
         nonlocal status, silence
-        status, silence = await trio.to_thread.run_sync(_status, asked, settings, abandon_on_cancel=True)
-
-    async def ask_upstreams() -> None:
-        upstreams.update(await upstream_facts(settings))
+        work = partial(ask_status, settings, asked.certificate, asked.key)
+        status, silence = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask_status)
-        nursery.start_soon(ask_upstreams)
-        addresses, bound, holders = await trio.to_thread.run_sync(_machine)
-    return Deployment(asked, material, refusals, status, silence, upstreams, addresses, bound, holders)
+        nursery.start_soon(gather_status)
+        upstreams.update(await upstream_facts(settings, hosts))
+    return Deployment(
+        asked, material, refusals, status, silence, upstreams, addresses, bound, holders, hosts, paths, listening
+    )
 
 
-def _machine() -> tuple[tuple[str, ...], tuple[Bound, ...], tuple[Process, ...]]:
-    bound = tuple(bound_sockets())
-    inodes = {one.inode for one in bound}
+def _machine(
+    settings: Settings,
+) -> tuple[tuple[str, ...], tuple[Bound, ...], tuple[BoundPath, ...], dict[str, int], tuple[Process, ...]]:
+    bound, paths = tuple(bound_sockets()), tuple(bound_paths())
+    own = [address for listener in settings.listeners.values() for address in listener.bind]
+    unix = {one.path: None for one in (settings.admin.bind, *own) if isinstance(one, UnixAddress)}
+    found = {path: listening_process(path, _LISTENER_PATIENCE) for path in unix}
+    listening = {path: pid for path, pid in found.items() if pid is not None}
+    inodes = {one.inode for one in bound} | {one.inode for one in paths}
     holders = tuple(one for one in processes() if one.inodes & inodes or one.name == "memcached")
-    return tuple(local_addresses()), bound, holders
-
-
-def _status(asked: Asked, settings: Settings) -> tuple[dict[str, Any] | None, str]:
-    from mcproxy.cli.admin_client import AdminUnreachable, fetch
-
-    try:
-        code, body = fetch(settings.admin, "/status.json", timeout=3.0, certificate=asked.certificate, key=asked.key)
-    except AdminUnreachable as error:
-        return None, str(error)
-    if code != 200 or len(body) > _LONGEST_STATUS:
-        return None, f"the admin port answers /status.json with status {code}"
-    try:
-        status = json.loads(body)
-    except ValueError:
-        status = None
-    if not isinstance(status, dict):
-        return None, "what the admin port serves as /status.json can't be read"
-    return status, ""
+    return tuple(local_addresses()), bound, paths, listening, holders

@@ -50,6 +50,11 @@ class Door:
         return _HEADER if ours else b""
 
 
+def may_be_elsewhere(listener: Listener) -> bool:
+    """Whether clients may be on other machines: to a loopback address a balancer brings them."""
+    return not listener.is_local or bool(listener.proxy_protocol)
+
+
 def doors(deployment: Deployment) -> Iterator[Door]:
     """Of all listeners. Where the port is the kernel's choice, the running proxy says which it is."""
     for name, listener in deployment.settings.listeners.items():
@@ -89,5 +94,5 @@ def _running_ports(deployment: Deployment, name: str) -> list[int]:
     for one in (deployment.status or {}).get("listeners", []):
         if isinstance(one, dict) and one.get("name") == name:
             ends = [str(address).rpartition(":")[2] for address in one.get("addresses", [])]
-            return [int(end) if end.isdecimal() else 0 for end in ends]
+            return [int(end) if end.isdecimal() and len(end) <= 5 else 0 for end in ends]
     return []

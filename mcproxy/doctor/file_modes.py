@@ -10,7 +10,7 @@ from mcproxy.config.addresses import UnixAddress
 from mcproxy.config.material import named_files
 from mcproxy.config.problems import Place, dotted
 from mcproxy.doctor.deployment import Deployment
-from mcproxy.doctor.path_modes import Lapse, Who, changeable, replaceable
+from mcproxy.doctor.path_modes import Lapse, Who, changeable, readable, replaceable, user_name
 from mcproxy.doctor.running import running_user, trusted_users
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.files.stand_in_key import stand_in_key_path
@@ -25,7 +25,8 @@ def files(deployment: Deployment) -> list[Result]:
     results: list[Result] = []
     for what, path, secret in _files(deployment):
         try:
-            lapses = [*_readable(path, secret), *changeable(path, trusted), *replaceable(path, trusted)]
+            lapses = [*(readable(path, trusted) if secret else ()), *changeable(path, trusted)]
+            lapses += replaceable(path, trusted)
         except OSError as error:
             results.append(could_not_tell(f"{what} {path}", error.strerror or "unknown", "run this as root"))
             continue
@@ -49,25 +50,12 @@ def _is_secret(place: Place) -> bool:
     return str(place[-1]) in _SECRET
 
 
-def _readable(path: Path, secret: bool) -> Iterator[Lapse]:
-    """Its group may read it: that is how Kubernetes and packages give a file to the proxy."""
-    mode = path.stat().st_mode
-    if secret and mode & stat.S_IROTH:
-        yield Lapse(Who.EVERYBODY, path, f"every user can read {path} (mode {stat.S_IMODE(mode):04o})")
-
-
 def _judged(subject: str, lapse: Lapse, known: bool) -> Result:
     """`known`: it could be seen as which user the proxy runs."""
-    if lapse.who is Who.OWNER:
-        remedy = f"give it to root or the proxy's user: chown root {lapse.path}"
-        if not known:
-            return could_not_tell(
-                subject, f"{lapse.words}; whether the proxy runs as that could not be seen", "run this as root"
-            )
-        return finding(subject, lapse.words, remedy)
-    directory = lapse.path.is_dir()
-    right = "go-w" if directory or lapse.who is Who.GROUP else "o="
-    return finding(subject, lapse.words, f"run: chmod {right} {lapse.path}")
+    if lapse.who is not Who.EVERYBODY and not known:
+        seen = f"{lapse.words}; whether that is the proxy's user could not be seen"
+        return could_not_tell(subject, seen, "run this as root")
+    return finding(subject, lapse.words, lapse.remedy)
 
 
 def sockets(deployment: Deployment) -> list[Result]:
@@ -86,16 +74,22 @@ def sockets(deployment: Deployment) -> list[Result]:
 
 
 def _socket(subject: str, path: Path, mode: int, unguarded: bool, deployment: Deployment) -> Result:
+    trusted, known = trusted_users(deployment), running_user(deployment) is not None
     try:
-        has = stat.S_IMODE(path.stat().st_mode)
-        problem = next(replaceable(path, trusted_users(deployment)), None)
+        status = path.stat()
+        problem = next(replaceable(path, trusted), None)
     except FileNotFoundError:
         return could_not_tell(subject, f"there is no socket {path}", "is mcproxy running?")
     except OSError as error:
         return could_not_tell(subject, f"{path}: {error.strerror}", "run this as root")
     if problem is not None:
-        seen = f"{problem.words}: whoever does can put a socket of his own in the place of {path}"
-        return finding(subject, seen, f"run: chmod go-w {problem.path}")
+        words = f"{problem.words}: somebody else's socket can be put in the place of {path}"
+        return _judged(subject, problem._replace(words=words), known)
+    if status.st_uid not in trusted:
+        words = f"{path} belongs to {user_name(status.st_uid)}, to whom clients would log in"
+        remedy = f"see who listens there (ss -xlp src {path}), end that, and restart mcproxy"
+        return _judged(subject, Lapse(Who.OWNER, path, words, remedy), known)
+    has = stat.S_IMODE(status.st_mode)
     if has & ~mode & 0o777:
         return finding(subject, f"{path} has mode {has:04o}, wider than configured ({mode:04o})", "restart mcproxy")
     if unguarded and has & stat.S_IWOTH:

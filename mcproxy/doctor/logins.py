@@ -1,11 +1,18 @@
-"""Does a login work, and is what is wrong refused? One login of the user that was named, and one with a made-up name
-and password: a single failure, far below what the throttle minds."""
+"""Does a login work, and is what is wrong refused? The logins of the user that was named, and then one with a made-up
+name and password.
+
+The proxy's throttle counts that one against this machine's address, and a user who has not been here before shares it.
+So it comes last, and not at all where another has failed just now. What the throttle refuses it has not checked: that
+is no verdict on a password.
+"""
 
 from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,21 +21,28 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mcproxy.auth.upstream.credentials import Credentials
 from mcproxy.auth.upstream.login import LoginRefused, UpstreamConfused, credentials_problem, upstream_login
-from mcproxy.config.certificate_files import load_certificates
+from mcproxy.config.addresses import UnixAddress
+from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.schema import ListenerTls
 from mcproxy.doctor.asking import probing_context
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.doors import Door, doors
+from mcproxy.doctor.running_status import ask_status, failed_logins
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.secured import Connection, Secured, socket_of
+from mcproxy.server.authenticator import WRONG
 from mcproxy.server.dialogue import LoginDialogue, connect, secure
 from mcproxy.server.streams import receive, send_all, send_plain
 from mcproxy.server.upstream_logins import UpstreamLogins
 
 PATIENCE = 5.0
 """Seconds for a whole login."""
+APART = 30.0
+"""Seconds between two wrong logins from one address. The throttle halves its count within a minute and minds five: so
+those of doctors that follow upon one another leave room for somebody's slip."""
 _STEPS = 16
+_LATER = "run this again in some minutes: after many wrong logins the proxy takes its time"
 _OVERLONG = b"get " + b"k" * 300 + b"\r\n"
 _CONTROL = b"get mcproxy\x01doctor\r\n"
 
@@ -41,24 +55,26 @@ class _Shown(NamedTuple):
 
 
 class _Impostor(Exception):
-    """What listens there shows another certificate than it should: no password goes to it."""
+    """What listens there is not known to have the certificate that it should: no password goes to it."""
 
 
 async def logins(deployment: Deployment) -> list[Result]:
     """On every listener that takes a password: the named user's login; and once a login that nobody has."""
-    shown = _Shown(deployment.asked.certificate, deployment.asked.key)
+    shown = _shown(deployment)
     able = [(door, how) for door in doors(deployment) if door.open_to_us and (how := _way(door, shown)) is not None]
     if not able:
         remedy = "where a client certificate is required, give one: --certificate FILE --key FILE"
         return [note("logins", "no listener takes a password from here", remedy)]
-    results = [await _wrong(*able[0], shown)]
+    results: list[Result] = []
     asked = deployment.asked
     if asked.user is None or asked.password is None:
         remedy = "give --user NAME --password-stdin"
-        return [*results, note("logins", "whether a right password gets in was not tried, as none was given", remedy)]
-    for door, (protocol, mechanism) in _one_for_each(able):
-        results += await _right(door, protocol, Credentials(mechanism, asked.user, asked.password), shown)
-    return results
+        results.append(note("logins", "whether a right password gets in was not tried, as none was given", remedy))
+    else:
+        for door, (protocol, mechanism) in _one_for_each(able):
+            credentials = Credentials(mechanism, asked.user, asked.password)
+            results += await _right(deployment, door, protocol, credentials)
+    return [*results, await _wrong(deployment, *able[0])]
 
 
 def _one_for_each(able: list[tuple[Door, tuple[str, str | None]]]) -> Iterator[tuple[Door, tuple[str, str | None]]]:
@@ -94,39 +110,45 @@ def _wants_certificate(tls: ListenerTls | None) -> bool:
     return tls is not None and tls.client_ca is not None and tls.client_certificate == "required"
 
 
-async def _wrong(door: Door, how: tuple[str, str | None], shown: _Shown) -> Result:
+async def _wrong(deployment: Deployment, door: Door, how: tuple[str, str | None]) -> Result:
     protocol, mechanism = how
     name = f"mcproxy-doctor-{secrets.token_hex(4)}"
+    what = f"{door.address}: a made-up name with a made-up password"
+    began = time.time()
+    if deployment.status is not None and failed_logins(deployment.status, _source(door), began - APART):
+        seen = f"{what} was not tried: a login from here has just failed, and more would slow down others"
+        return note(door.subject, seen, f"run this again in {APART:g} s")
     try:
-        connection = await _log_in(door, protocol, Credentials(mechanism, name, secrets.token_hex(16)), shown)
+        credentials = Credentials(mechanism, name, secrets.token_hex(16))
+        connection = await _log_in(door, protocol, credentials, _shown(deployment))
     except LoginRefused:
-        return ok(
-            door.subject, f"{door.address}: a made-up name with a made-up password is refused ({_named(mechanism)})"
-        )
-    except _Impostor:
-        return could_not_tell(
-            door.subject, f"{door.address} shows another certificate than its file: no login was tried"
-        )
+        if why := await _unchecked(deployment, door, began):
+            return could_not_tell(door.subject, f"{what} is refused unchecked: {why}", _LATER)
+        return ok(door.subject, f"{what} is refused ({_named(mechanism)})")
+    except _Impostor as shown:
+        return could_not_tell(door.subject, f"{door.address} {shown}: no login was tried")
     except (UpstreamConfused, NotOpened, OSError, trio.TooSlowError) as error:
-        return could_not_tell(door.subject, f"{door.address}: a wrong login is not answered: {_said(error)}")
+        return could_not_tell(door.subject, f"{door.address}: a wrong login is not answered: {_said(error)}", _LATER)
     socket_of(connection).close()
-    seen = f"{door.address}: a made-up name with a made-up password is let in"
+    seen = f"{what} is let in"
     return finding(door.subject, seen, "see whom saslauthd asks: its PAM service must not take everybody")
 
 
-async def _right(door: Door, protocol: str, credentials: Credentials, shown: _Shown) -> list[Result]:
+async def _right(deployment: Deployment, door: Door, protocol: str, credentials: Credentials) -> list[Result]:
     what = f"{door.address}: the login of {credentials.username} by {_named(credentials.mechanism)}"
     if problem := credentials_problem(protocol, credentials):
         return [could_not_tell(door.subject, f"{what} can't be tried: {problem}")]
+    began = time.time()
     try:
-        connection = await _log_in(door, protocol, credentials, shown)
+        connection = await _log_in(door, protocol, credentials, _shown(deployment))
     except LoginRefused as refused:
+        if why := await _unchecked(deployment, door, began):
+            return [could_not_tell(door.subject, f"{what} is refused unchecked: {why}", _LATER)]
         return [finding(door.subject, f"{what} is refused: {refused}", 'see "mcproxy user verify", and the log')]
-    except _Impostor:
-        seen = f"{what} was not tried: another certificate is shown than its file holds"
-        return [could_not_tell(door.subject, seen)]
+    except _Impostor as shown:
+        return [could_not_tell(door.subject, f"{what} was not tried: {door.address} {shown}")]
     except (UpstreamConfused, NotOpened, OSError, trio.TooSlowError) as error:
-        return [could_not_tell(door.subject, f"{what}: {_said(error)}")]
+        return [could_not_tell(door.subject, f"{what}: {_said(error)}", _LATER)]
     results = [ok(door.subject, f"{what} works")]
     try:
         if protocol == "text":
@@ -136,6 +158,25 @@ async def _right(door: Door, protocol: str, credentials: Credentials, shown: _Sh
     finally:
         socket_of(connection).close()
     return results
+
+
+async def _unchecked(deployment: Deployment, door: Door, since: float) -> str:
+    """Why a login that was refused has not been checked, as the proxy tells it; empty where it was. A client is told
+    the same either way."""
+    asked = deployment.asked
+    work = partial(ask_status, deployment.settings, asked.certificate, asked.key)
+    status, _ = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+    reasons = [] if status is None else failed_logins(status, _source(door), since)
+    return next((reason for reason in reasons if not reason.startswith(WRONG)), "")
+
+
+def _source(door: Door) -> str:
+    """What the proxy calls where we come from."""
+    return "unix" if isinstance(door.address, UnixAddress) else door.comes_from
+
+
+def _shown(deployment: Deployment) -> _Shown:
+    return _Shown(deployment.asked.certificate, deployment.asked.key)
 
 
 async def _wrong_keys(door: Door, connection: Connection) -> list[Result]:
@@ -186,9 +227,14 @@ async def _log_in(door: Door, protocol: str, credentials: Credentials, shown: _S
 async def _secured(tls: ListenerTls, sock: socket.socket, shown: _Shown) -> Secured:
     """TLS to whoever has the key of the very certificate that is in the listener's file. Raises OSError, _Impostor."""
     secured = await secure(sock, probing_context(certificate=shown.certificate, key=shown.key), "mcproxy")
-    certificates = await trio.to_thread.run_sync(load_certificates, tls.certificate)
+    try:
+        certificates = await trio.to_thread.run_sync(load_certificates, tls.certificate)
+    except OSError as error:
+        raise _Impostor(f"can't be compared with {tls.certificate}: {error.strerror or error}") from None
+    except UNREADABLE:
+        raise _Impostor(f"can't be compared with {tls.certificate}, which holds no certificate") from None
     if secured.certificate() != certificates[0].public_bytes(Encoding.DER):
-        raise _Impostor
+        raise _Impostor("shows another certificate than its file")
     return secured
 
 

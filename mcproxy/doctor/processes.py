@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mcproxy.config.addresses import TcpAddress
+from mcproxy.config.fingerprints import CONFIGURATION, fingerprints
+from mcproxy.config.look import look
 from mcproxy.config.machine import RESERVED_DESCRIPTORS
 from mcproxy.config.material import named_files
+from mcproxy.config.problems import dotted
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.path_modes import user_name
 from mcproxy.doctor.running import limits_of, running_process, status_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 
 _SUBJECT = "the running proxy"
-_CLOCK_STEPS = 2.0
-"""Seconds by which a file's time may differ from the time at which it was read."""
+_READ_WITHIN = 30.0
+"""Seconds that a proxy with `watch_files` may take to read a change; while more changes come it waits for ten."""
 
 
 def process(deployment: Deployment) -> list[Result]:
@@ -89,13 +92,10 @@ def same_as_disk(deployment: Deployment) -> list[Result]:
         seen = f"the last reload failed, and it runs on by what was before: {last.get('problem') or 'see its log'}"
         results.append(finding(_SUBJECT, seen, 'run "mcproxy check", mend what it tells, and reload (SIGHUP)'))
     results += _differences(deployment, status)
+    results += _changed_since(deployment, status)
     if (ready := status.get("ready")) is not None:
         results.append(finding(_SUBJECT, f"it is not ready: {ready}", "see docs/troubleshoot.md"))
-    if not results:
-        results = [*_changed_since(deployment, status)] or [
-            ok(_SUBJECT, "its listeners and upstreams are those of the configuration on disk")
-        ]
-    return results
+    return results or [ok(_SUBJECT, "it runs by the configuration on disk, and by the files that this names")]
 
 
 def _differences(deployment: Deployment, status: dict[str, Any]) -> Iterator[Result]:
@@ -129,15 +129,33 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _changed_since(deployment: Deployment, status: dict[str, Any]) -> Iterator[Result]:
-    last = status.get("last_reload")
-    read = last.get("time") if isinstance(last, dict) else status.get("started")
-    if not isinstance(read, int | float) or deployment.settings.watch_files:
+    """Which files are no longer those that were read, however old they say that they are."""
+    rows = status.get("files")
+    if not isinstance(rows, list):
+        seen = "it does not tell which files it has read: it is of another release than this mcproxy"
+        yield could_not_tell(_SUBJECT, seen, "restart it")
         return
-    for path in {deployment.asked.config, *(path for _, path in named_files(deployment.settings))}:
-        try:
-            changed = path.stat().st_mtime
-        except OSError:
-            continue
-        if changed > read + _CLOCK_STEPS:
-            when = f"{datetime.fromtimestamp(changed, UTC):%Y-%m-%d %H:%M:%S} UTC"
-            yield finding(_SUBJECT, f"{path} was changed at {when}, and not read since", "reload: kill -HUP the proxy")
+    read = {str(row.get("key")): row.get("fingerprint") for row in rows if isinstance(row, dict)}
+    paths = {dotted(place): path for place, path in named_files(deployment.settings)}
+    here = fingerprints(deployment.material, look(paths.values()))
+    configuration = deployment.asked.config
+    if read.get(CONFIGURATION) != here[CONFIGURATION]:
+        if not _is_read_soon(deployment, configuration):
+            seen = f"it runs by another configuration than {configuration} holds now"
+            yield finding(_SUBJECT, seen, "reload it (SIGHUP), or name the file that it runs by with --config")
+        return  # files have other names in it, perhaps
+    for key, path in paths.items():
+        if key in here and read.get(key) != here[key] and not _is_read_soon(deployment, path):
+            seen = f"{path} ({key}) has been changed or replaced since it was read"
+            yield finding(_SUBJECT, seen, "reload it (SIGHUP)")
+
+
+def _is_read_soon(deployment: Deployment, path: Path) -> bool:
+    """Whether it was put there just now, and the proxy looks after changes itself."""
+    if not deployment.settings.watch_files:
+        return False
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return time.time() - max(status.st_mtime, status.st_ctime) < _READ_WITHIN

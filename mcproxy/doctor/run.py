@@ -46,5 +46,8 @@ async def _examine(one: Examination, deployment: Deployment) -> list[Result]:
             return await one.examine(deployment)
     except trio.TooSlowError:
         return [could_not_tell(one.name, f"it was not done within {PATIENCE:g} s")]
+    except OSError as error:  # of this machine, such as no descriptors left
+        what = (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))
+        return [could_not_tell(one.name, f"it could not be looked at: {what}", "mend that, and run this again")]
     except Exception as error:  # a fault of ours
         return [could_not_tell(one.name, f"it failed: {type(error).__name__}: {error}", "tell mcproxy's developers")]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mcproxy.config.addresses import TcpAddress
+from mcproxy.config.addresses import UnixAddress
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.sockets_here import Process
 
 
 def running_process(deployment: Deployment) -> Process | None:
-    """Whoever listens on the first of the proxy's TCP addresses, the admin port's before others."""
+    """Whoever listens on the first of the proxy's addresses at which somebody does, the admin port's before others."""
     settings = deployment.settings
     listeners = [address for listener in settings.listeners.values() for address in listener.bind]
     for address in (settings.admin.bind, *listeners):
-        if isinstance(address, TcpAddress) and address.port:
-            holder = deployment.holder(address.host, address.port)
+        if isinstance(address, UnixAddress) or address.port:
+            holder = deployment.holder(address)
             if holder is not None:
                 return holder
     return None

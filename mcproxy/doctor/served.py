@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates
-from mcproxy.config.schema import Listener, ListenerTls
+from mcproxy.config.schema import Listener, ListenerTls, Upstream
 from mcproxy.doctor.asking import Answer, Outcome, ask, probing_context
 from mcproxy.doctor.deployment import Deployment
-from mcproxy.doctor.doors import Door, doors
+from mcproxy.doctor.doors import Door, doors, may_be_elsewhere
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 
 _NAMES = {ssl.TLSVersion.TLSv1_1: "TLS 1.1", ssl.TLSVersion.TLSv1_2: "TLS 1.2"}
@@ -57,8 +57,10 @@ async def _certificate(door: Door, file: Path) -> Result:
         )
     try:
         certificates = await trio.to_thread.run_sync(load_certificates, file)
-    except (OSError, *UNREADABLE) as error:
-        return could_not_tell(door.subject, f"{file} can't be read: {error}")
+    except OSError as error:
+        return could_not_tell(door.subject, f"{file}: {error.strerror or error}")
+    except UNREADABLE:
+        return could_not_tell(door.subject, f"{file} holds no certificate that can be read")
     if certificates[0].public_bytes(Encoding.DER) != answer.certificate:
         seen = f"{door.address} shows another certificate than {file} holds"
         remedy = 'run "mcproxy check", and reload: kill -HUP the proxy'
@@ -87,21 +89,47 @@ async def clear_passwords(deployment: Deployment) -> list[Result]:
     results: list[Result] = []
     for name, listener in deployment.settings.listeners.items():
         subject = f"listener {name}"
-        if listener.tls is not None or listener.is_local:
+        asks = [what for what in ("token", "PLAIN") if _takes(listener, what)]
+        if listener.tls is not None or not may_be_elsewhere(listener):
             how = "TLS" if listener.tls is not None else "loopback or a unix socket alone"
             results.append(ok(subject, f"passwords come by {how}"))
             continue
-        asks = [what for what in ("token", "PLAIN") if _takes(listener, what)]
         if asks and listener.plaintext_passwords:
             seen = f"{' and '.join(asks)} without TLS (plaintext_passwords: true)"
             results.append(finding(subject, seen, "add tls, or offer SCRAM-SHA-256 alone"))
+            continue
+        if listener.is_local:
+            results.append(_balanced(subject, asks))
             continue
         for door in doors(deployment):
             if door.name == name and door.open_to_us:
                 results.append(await _offered(door))
         note_seen = "keys and values cross the network in clear text (plaintext: true)"
         results.append(note(subject, note_seen, "add tls"))
+    results += [_upstream(name, upstream, deployment) for name, upstream in deployment.settings.all_upstreams.items()]
     return results
+
+
+def _balanced(subject: str, asks: list[str]) -> Result:
+    """Of a listener on loopback: how clients reach the balancer can't be seen from here."""
+    if not asks:
+        return ok(subject, "takes no passwords in clear text by its configuration")
+    seen = f"{' and '.join(asks)} come by a balancer on this machine: in clear text, unless it speaks TLS with clients"
+    return note(subject, seen, "see that it does, or offer SCRAM-SHA-256 alone")
+
+
+def _upstream(name: str, upstream: Upstream, deployment: Deployment) -> Result:
+    """How our own login goes there."""
+    subject, login = f"upstream {name}", upstream.login
+    if upstream.tls is not None:
+        return ok(subject, f"{upstream.address} is spoken to by TLS")
+    if deployment.is_here(upstream):
+        return ok(subject, f"{upstream.address} is on this machine")
+    if login is not None and login.sends_password:
+        seen = f"the password for {upstream.address} crosses the network in clear text ({login.mechanism or 'token'})"
+        return finding(subject, seen, "add tls to the upstream, or use SCRAM-SHA-256")
+    seen = f"keys and values cross the network to {upstream.address} in clear text (plaintext: true)"
+    return note(subject, seen, "add tls to the upstream")
 
 
 def _takes(listener: Listener, what: str) -> bool:

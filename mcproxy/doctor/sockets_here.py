@@ -1,4 +1,4 @@
-"""Who listens on this machine: /proc/net/tcp, tcp6, udp and udp6, and the processes that hold these sockets."""
+"""Who listens on this machine: /proc/net/tcp, tcp6, udp, udp6 and unix, and the processes that hold these sockets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import re
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from mcproxy.doctor.addresses_here import PROC
 
 _LISTENING, _UDP_UNCONNECTED = "0A", "07"  # include/net/tcp_states.h: TCP_LISTEN; UDP shows TCP_CLOSE
+_ACCEPTS = 1 << 16  # include/linux/net.h: __SO_ACCEPTCON
+_UNIX_ROW = re.compile("[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ ([0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +([0-9]+) (.*)")
 _INODE = re.compile(r"socket:\[([0-9]+)\]")
 
 
@@ -46,6 +49,38 @@ def bound_sockets(proc: Path = PROC) -> list[Bound]:
             if table.exists():
                 found += list(_rows(table.read_text(), kind, state))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPath:
+    """A unix socket that connections come to. `path` is as it was bound: it may be relative, and abstract ones begin
+    with `@`. Whoever binds a path with a line end in it makes a row that isn't true."""
+
+    path: str
+    inode: int
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+def bound_paths(proc: Path = PROC) -> list[BoundPath]:
+    """Of this network namespace. Raises OSError."""
+    text = (proc / "net/unix").read_text(errors="backslashreplace")
+    rows = [row for line in text.split("\n") if (row := _UNIX_ROW.fullmatch(line)) is not None]
+    return [BoundPath(row[3], int(row[2])) for row in rows if int(row[1], 16) & _ACCEPTS]
+
+
+def listening_process(path: str, patience: float) -> int | None:
+    """The number of the process that listens on a unix socket, as the kernel tells whoever connects (unix(7),
+    SO_PEERCRED); None if nobody does, or it is of another process namespace. Blocks for `patience` seconds at most."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(patience)
+            connection.connect(path)
+            pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError:
+        return None
+    return pid or None
 
 
 def _rows(text: str, kind: str, state: str) -> Iterator[Bound]:

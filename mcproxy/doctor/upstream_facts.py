@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
 
 import trio
 
+from mcproxy.config.addresses import TcpAddress
 from mcproxy.config.schema import Settings, Upstream
+from mcproxy.doctor.names import Hosts
 from mcproxy.relay.obstacle import NO_META_COMMANDS, TOO_OLD, NotOpened
 from mcproxy.relay.secured import Connection, socket_of
 from mcproxy.server.link_opening import open_connection
@@ -19,6 +20,9 @@ from mcproxy.wire import binary_operations as operations
 PATIENCE = 3.0
 """Seconds for one upstream."""
 LONGEST_ANSWER = 256 * 1024
+MOST_PROCESSES = 2**22
+"""The largest number of a process on Linux: proc(5), pid_max."""
+MOST_PORT = 65_535
 _STAT = 0x10
 
 
@@ -42,12 +46,29 @@ class UpstreamFacts:
 
     @property
     def pid(self) -> int | None:
-        text = self.statistics.get("pid", "")
-        return int(text) if text.isdecimal() else None
+        return _number(self.statistics.get("pid", ""), MOST_PROCESSES)
+
+    @property
+    def udp_port(self) -> int | None:
+        """0 where UDP is off, None where that isn't told."""
+        return _number(self.settings.get("udpport", ""), MOST_PORT)
 
 
-async def upstream_facts(settings: Settings) -> dict[str, UpstreamFacts]:
-    """Of every upstream, by name, all at once."""
+def _number(text: str, most: int) -> int | None:
+    """None for what is none, or too large to be true."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= most else None
+
+
+def engine_of(upstream: Upstream, facts: UpstreamFacts) -> str:
+    """What is there. `engine: mcproxy` goes without saying where there is TLS or a login; then what takes our login and
+    keeps its settings to itself is no memcached."""
+    guarded = upstream.tls is not None or upstream.login is not None
+    keeps_to_itself = not facts.problem and not facts.settings
+    return "mcproxy" if upstream.engine == "memcached" and guarded and keeps_to_itself else upstream.engine
+
+
+async def upstream_facts(settings: Settings, hosts: Hosts) -> dict[str, UpstreamFacts]:
+    """Of every upstream, by name, all at once. Those whose names `hosts` has no address for are not asked."""
     try:
         states = await trio.to_thread.run_sync(upstream_states, settings, settings)
     except (OSError, ValueError) as error:
@@ -56,6 +77,10 @@ async def upstream_facts(settings: Settings) -> dict[str, UpstreamFacts]:
     facts: dict[str, UpstreamFacts] = {}
 
     async def gather(name: str, state: UpstreamState) -> None:
+        address = state.settings.address
+        if isinstance(address, TcpAddress) and not hosts.get(address.host):
+            facts[name] = UpstreamFacts(problem=f"the name {address.host} can't be resolved")
+            return
         facts[name] = UpstreamFacts(problem=f"it does not answer within {PATIENCE:g} s")
         with trio.move_on_after(PATIENCE):
             facts[name] = await _facts(state, _protocol(settings, name, state.settings))
@@ -131,15 +156,3 @@ async def _more(connection: Connection, received: bytes) -> bytes:
     if len(received) + len(data) > LONGEST_ANSWER:
         raise ValueError("it has no end")
     return data
-
-
-def is_here(upstream: Upstream, addresses: tuple[str, ...]) -> bool:
-    """Whether an upstream's address is one of this machine. Resolves names, which may take a while."""
-    if upstream.address.is_loopback or not hasattr(upstream.address, "host"):
-        return True
-    try:
-        found = socket.getaddrinfo(upstream.address.host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    plain = {address.partition("%")[0] for address in addresses}
-    return any(str(target[0]).partition("%")[0] in plain for _, _, _, _, target in found)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.known_holes import HOLES, Hole, Release
 from mcproxy.doctor.package_fixes import Package, Program, package_of, program_of
-from mcproxy.doctor.upstream_facts import UpstreamFacts, is_here
+from mcproxy.doctor.upstream_facts import UpstreamFacts, engine_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.doctor.who_may import who_may
 
-_RELEASE = re.compile(r"([0-9]+(?:\.[0-9]+){1,3})")
+_RELEASE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6}){1,3})(?![0-9])")
 _MOST_NAMED = 6
 
 
@@ -21,15 +21,15 @@ def version(deployment: Deployment) -> list[Result]:
     results: list[Result] = []
     for name, upstream in deployment.settings.all_upstreams.items():
         subject, facts = f"upstream {name}", deployment.upstreams[name]
-        if upstream.engine != "memcached":
-            results.append(note(subject, f"its engine is {upstream.engine}", "run this where its memcached is"))
+        if (engine := engine_of(upstream, facts)) != "memcached":
+            results.append(note(subject, f"its engine is {engine}", "run this where its memcached is"))
             continue
         found = _RELEASE.match(facts.version)
         if found is None:
             why = facts.problem or "it has no version among its statistics"
             results.append(could_not_tell(subject, f"which memcached it is: {why}"))
             continue
-        here = is_here(upstream, deployment.addresses)
+        here = deployment.is_here(upstream)
         results += _judged(subject, facts, found[1], _program(deployment, facts) if here else None)
     return results
 

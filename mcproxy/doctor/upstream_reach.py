@@ -12,7 +12,7 @@ from mcproxy.doctor.addresses_here import is_loopback
 from mcproxy.doctor.asking import Answer, Outcome, ask
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.gets import BINARY_GET, TEXT_GET
-from mcproxy.doctor.upstream_facts import is_here
+from mcproxy.doctor.upstream_facts import engine_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.wire import binary_operations as operations
 
@@ -25,13 +25,14 @@ async def around(deployment: Deployment) -> list[Result]:
     """Over TCP: what memcached says that it is bound to, what the kernel says, and what a connection says."""
     results = []
     for name, upstream in deployment.settings.all_upstreams.items():
-        if upstream.engine != "memcached" and upstream.address.is_loopback:
-            seen = f"its engine is {upstream.engine}"
+        engine = engine_of(upstream, deployment.upstreams[name])
+        if engine != "memcached" and upstream.address.is_loopback:
+            seen = f"its engine is {engine}"
             results.append(note(f"upstream {name}", seen, "run this where its memcached is"))
         elif isinstance(upstream.address, UnixAddress):
             results.append(_on_socket(deployment, name, upstream.address))
         else:
-            here = await trio.to_thread.run_sync(is_here, upstream, deployment.addresses)
+            here = deployment.is_here(upstream)
             found = await _over_network(deployment, name, upstream.address, here)
             results += [one for one in found if one is not None] or [_kept_in(deployment, name, upstream)]
     return results
@@ -66,7 +67,10 @@ def _kept_in(deployment: Deployment, name: str, upstream: Upstream) -> Result:
 async def _over_network(deployment: Deployment, name: str, upstream: TcpAddress, here: bool) -> list[Result | None]:
     subject, port = f"upstream {name}", upstream.port
     if not here:
-        return [_remote(subject, upstream, await _stranger(deployment, name, upstream))]
+        known = deployment.hosts.get(upstream.host)
+        if not known:
+            return [could_not_tell(subject, f"the name {upstream.host} can't be resolved", "see /etc/resolv.conf")]
+        return [_remote(subject, upstream, await _stranger(deployment, name, TcpAddress(known[0], port)))]
     own = {(one.host, one.port) for one in _own_addresses(deployment)}
     others = [one for one in deployment.addresses if not is_loopback(one.partition("%")[0])]
     answers: dict[TcpAddress, Answer] = {}

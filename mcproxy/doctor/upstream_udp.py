@@ -6,10 +6,10 @@ from functools import partial
 
 import trio
 
-from mcproxy.config.addresses import TcpAddress
+from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.doctor.asking import ask_datagram
 from mcproxy.doctor.deployment import Deployment
-from mcproxy.doctor.upstream_facts import is_here
+from mcproxy.doctor.upstream_facts import engine_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 
 PATIENCE = 0.7
@@ -17,6 +17,7 @@ PATIENCE = 0.7
 DEFAULT_PORT = 11211
 _DATAGRAM = b"\x00\x01\x00\x00\x00\x01\x00\x00version\r\n"  # protocol.txt: request 1, datagram 0 of 1
 _MOST_ADDRESSES = 64
+_SHOWN = 20
 
 
 async def over_udp(deployment: Deployment) -> list[Result]:
@@ -24,21 +25,20 @@ async def over_udp(deployment: Deployment) -> list[Result]:
     results = []
     for name, upstream in deployment.settings.all_upstreams.items():
         subject, facts = f"upstream {name}", deployment.upstreams[name]
-        said = facts.settings.get("udpport", "")
-        ports = {int(said)} if said.isdecimal() and said != "0" else set()
-        hosts = [upstream.address.host] if isinstance(upstream.address, TcpAddress) else []
-        if await trio.to_thread.run_sync(is_here, upstream, deployment.addresses):
-            hosts = list(deployment.addresses[:_MOST_ADDRESSES])
+        told, port = facts.settings.get("udpport", ""), facts.udp_port
+        ports = {port} if port else set()
+        here = deployment.is_here(upstream)
+        hosts = deployment.addresses[:_MOST_ADDRESSES] if here else _hosts(deployment, upstream.address)
         ports.add(upstream.address.port if isinstance(upstream.address, TcpAddress) else DEFAULT_PORT)
         answered = await _datagrams(hosts, sorted(ports))
         if answered:
             results.append(finding(subject, f"UDP is on: {', '.join(answered)}", "start memcached with -U 0"))
-        elif said not in ("", "0"):
-            seen = f"UDP is on (port {said} in its settings), though no datagram was answered from here"
+        elif told and port != 0:
+            seen = f"UDP is on (port {told[:_SHOWN]} in its settings), though no datagram was answered from here"
             results.append(finding(subject, seen, "start memcached with -U 0"))
-        elif upstream.engine != "memcached":
-            results.append(note(subject, f"its engine is {upstream.engine}, and no datagram was answered"))
-        elif said == "0":
+        elif (engine := engine_of(upstream, facts)) != "memcached":
+            results.append(note(subject, f"its engine is {engine}, and no datagram was answered"))
+        elif port == 0:
             results.append(ok(subject, "UDP is off in its settings, and no datagram was answered"))
         elif hosts:
             seen = f"no datagram was answered, and it does not tell its settings: {facts.why_silent}"
@@ -48,7 +48,11 @@ async def over_udp(deployment: Deployment) -> list[Result]:
     return results
 
 
-async def _datagrams(hosts: list[str], ports: list[int]) -> list[str]:
+def _hosts(deployment: Deployment, address: TcpAddress | UnixAddress) -> tuple[str, ...]:
+    return deployment.hosts.get(address.host, ())[:_MOST_ADDRESSES] if isinstance(address, TcpAddress) else ()
+
+
+async def _datagrams(hosts: tuple[str, ...], ports: list[int]) -> list[str]:
     answered: list[str] = []
 
     async def send_one(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Whom the grants give a class of commands to."""
+"""Whom the grants give classes of commands to."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from mcproxy.config.schema import Settings
 _SHOWN = 5
 
 
-def who_may(settings: Settings, command_class: str, *, every_key: bool = False) -> list[str]:
-    """`user sammy` and so on; of many the first ones and a number. `every_key`: on all keys alone."""
+def who_may(settings: Settings, *classes: str, every_key: bool = False) -> list[str]:
+    """Who has any of these classes: `user sammy` and so on; of many the first ones and a number. `every_key`: on all
+    keys alone."""
     roles = {
         name
         for name, role in settings.roles.items()
-        if command_class in role.commands and (not every_key or "*" in role.keys)
+        if role.commands & {*classes} and (not every_key or "*" in role.keys)
     }
     found = {
         f"{grant.principal.kind} {grant.principal.name}": None for grant in settings.grants if roles & {*grant.roles}

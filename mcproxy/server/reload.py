@@ -16,6 +16,7 @@ import trio
 
 from mcproxy.auth.users import STAND_IN_KEY_LENGTH
 from mcproxy.config.changes import changed_parts, needs_restart, workers_of
+from mcproxy.config.fingerprints import fingerprints
 from mcproxy.config.load import Reading
 from mcproxy.config.look import Look, look
 from mcproxy.config.material import Material
@@ -49,13 +50,14 @@ Apply = Callable[[Material, Generation], Awaitable[dict[str, object]]]
 class Loaded:
     """What was read and checked, and how the files were then. `again`: the configuration can be read again.
 
-    `notes` are of what it says and is hardly meant.
+    `notes` are of what it says and is hardly meant; `fingerprints` are for /status.json.
     """
 
     material: Material
     generation: Generation
     look: Look
     digests: dict[str, bytes]
+    fingerprints: dict[str, str]
     notes: list[str]
     again: bool
 
@@ -121,7 +123,8 @@ def _of_one_state(
     except OSError as error:  # it looks at the files' permissions
         message = f"was taken away while it was read: {error.filename}"
         raise NotReadNow([Problem(path, None, "", message)]) from None
-    return Loaded(material, generation, dict(seen), material.digests(), notes, text is None)
+    marks = fingerprints(material, seen)
+    return Loaded(material, generation, dict(seen), material.digests(), marks, notes, text is None)
 
 
 class Reloader:
@@ -131,6 +134,8 @@ class Reloader:
         self, loaded: Loaded, apply: Apply, around: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
         self.results = Reloads()
+        self.fingerprints = loaded.fingerprints
+        """Of the files whose content is served, as they were when that was read last."""
         self._loaded = loaded
         self._apply = apply
         self._around = around
@@ -267,6 +272,7 @@ class Reloader:
         names = loaded.digests.keys() | old.digests.keys()
         changed = {name for name in names if loaded.digests.get(name) != old.digests.get(name)}
         if not changed:
+            self.fingerprints = loaded.fingerprints
             if asked or not self.results.last_successful:
                 # Time may have changed something: a certificate has expired, say.
                 fields = await self._apply(old.material, old.generation) if asked else {}
@@ -275,6 +281,7 @@ class Reloader:
             return
         fields = await self._apply(loaded.material, loaded.generation)
         self._loaded = loaded
+        self.fingerprints = loaded.fingerprints
         before, after = old.generation.settings, loaded.generation.settings
         if after.logging != before.logging:
             log.configure(after.logging.level, after.logging.format)

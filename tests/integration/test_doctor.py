@@ -3,6 +3,7 @@
 import datetime
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mcproxy.auth.verifiers import DEFAULT_ITERATIONS
 from mcproxy.doctor.package_fixes import package_of
 from mcproxy.doctor.registry import EXAMINATIONS
 from tests.support.certificates import Certificates
@@ -18,7 +20,7 @@ from tests.support.configuration import PASSWORDS, write_configuration, write_us
 from tests.support.memcached import Memcached
 from tests.support.namespaces import NEAR_ADDRESS, Namespaces
 from tests.support.old_memcached import old_memcached
-from tests.support.sound_deployment import ADMIN_PORT, MEMCACHED_PORT, SoundDeployment
+from tests.support.sound_deployment import ADMIN_PORT, MEMCACHED_PORT, USER, SoundDeployment
 from tests.support.waiting import eventually
 
 
@@ -79,14 +81,52 @@ def open_socket(sound: SoundDeployment) -> Iterator[None]:
 
 
 @contextmanager
-def weak_passwords(sound: SoundDeployment) -> Iterator[None]:
-    before = sound.users_file.read_text()
-    write_users(sound.users_file, PASSWORDS, 4096)
+def replaced(path: Path) -> Iterator[None]:
+    """Something else may be put in a file's place; then it is there again, the very same."""
+    before = path.rename(path.with_name("before"))
     try:
         yield
     finally:
-        sound.users_file.write_text(before)
+        before.rename(path)
+
+
+@contextmanager
+def weak_passwords(sound: SoundDeployment) -> Iterator[None]:
+    with replaced(sound.users_file):
+        write_users(sound.users_file, PASSWORDS, 4096)
+        os.chown(sound.users_file, USER, USER)
+        yield
+
+
+@contextmanager
+def older_users(sound: SoundDeployment) -> Iterator[None]:
+    """As a backup is put back: the time that it has is long before the start."""
+    with replaced(sound.users_file):
+        write_users(sound.users_file, {"sammy": "another"}, DEFAULT_ITERATIONS)
+        os.chown(sound.users_file, USER, USER)
         os.utime(sound.users_file, (0, 0))
+        yield
+
+
+@contextmanager
+def older_configuration(sound: SoundDeployment) -> Iterator[None]:
+    with sound.changed(default_roles=["app"]):
+        os.utime(sound.configuration, (0, 0))
+        yield
+
+
+@contextmanager
+def strangers_socket(sound: SoundDeployment) -> Iterator[None]:
+    path = sound.directory / "side.sock"
+    side = {"bind": [f"unix:{path}"], "authentication": ["peer"]}
+    grants = [*sound.settings["grants"], {"peer": {"uid": 1000}, "as": "side", "roles": ["app"]}]
+    with socket.socket(socket.AF_UNIX) as server, sound.changed(listeners={"side": side}, grants=grants):
+        server.bind(str(path))
+        os.chown(path, STRANGER, STRANGER)
+        try:
+            yield
+        finally:
+            path.unlink()
 
 
 def certificate(sound: SoundDeployment, **how: Any) -> AbstractContextManager[object]:
@@ -149,6 +189,7 @@ def telling(sound: SoundDeployment) -> AbstractContextManager[object]:
 
 
 TLS, DISK = "tls", "same-as-disk"
+STRANGER = USER + 1
 
 FAULTS = [
     Fault("memcached-bound-everywhere", lambda s: around(s, "-l", "0.0.0.0"), "around", f"{NEAR_ADDRESS}:11211 ans"),
@@ -157,6 +198,7 @@ FAULTS = [
     Fault("dump-commands", lambda s: role(s, "inspect"), "dump-commands", "user root may list every key"),
     Fault("old-memcached", lambda s: old(s, "1.5.5"), "version", "CVE-2018-1000115", ("around", "udp")),
     Fault("users-file-for-everybody", lambda s: mode(s.users_file, 0o644), "files", "every user can read"),
+    Fault("strangers-socket", strangers_socket, "sockets", f"belongs to user id {STRANGER}"),
     Fault("changeable-directory", lambda s: mode(s.directory, 0o777), "files", "every user can change the directory",
           ("upstream-socket",)),
     Fault("certificate-near-its-end", lambda s: certificate(s, ends=datetime.timedelta(days=3)), "expiry", "in 3 days",
@@ -177,6 +219,8 @@ FAULTS = [
     Fault("unlisted-address-let-in", lambda s: s.changed(listeners={"private": {"allow": ["10.64.0.2/32"]}}),
           "unlisted", f"from {NEAR_ADDRESS}: let in, though it is not in allow"),
     Fault("health-port-that-tells", telling, "health-port", "serves /metrics, and should say nothing"),
+    Fault("older-configuration", older_configuration, DISK, "another configuration than"),
+    Fault("older-users-file", older_users, DISK, "(users_file) has been changed or replaced"),
     Fault("reload-failed", broken_reload, DISK, "the last reload failed"),
 ]  # fmt: skip
 
@@ -244,9 +288,12 @@ def test_a_proxy_of_root_is_found(sound):
 
 
 def test_nothing_of_it_reaches_the_cache(sound):
-    """What it asks without a login, and with keys that are none, ends at the proxy. One login fails, and no more."""
+    """What it asks without a login, and with keys that are none, ends at the proxy. Of two doctors' one login fails."""
     before = len(sound.proxy.events("login_failed"))
-    sound.doctor("--user", "sammy", "--password-stdin", password=PASSWORDS["sammy"])
-    statistics = Memcached(sound.directory).statistics()
+    for _ in range(2):
+        sound.doctor("--user", "sammy", "--password-stdin", password=PASSWORDS["sammy"])
+    memcached = Memcached(sound.directory)
+    memcached.socket_path = sound.directory / "memcached.sock"
+    statistics = memcached.statistics()
     assert [statistics[name] for name in ("cmd_get", "cmd_set", "cmd_touch", "cmd_flush")] == ["0"] * 4
     assert len(sound.proxy.events("login_failed")) <= before + 1

@@ -155,12 +155,13 @@ def test_hostile_names_are_data(program: Proxy, certificates: Certificates) -> N
 
 def test_a_failed_reload_is_told_and_a_good_one_after_it(program: Proxy) -> None:
     reloads = Reloads(program)
-    generation = status_of(program)["generation"]
+    generation, files = (status_of(program)[key] for key in ("generation", "files"))
     reloads.settings["grants"] = [{"user": HOSTILE * 2000, "roles": ["app"]}]
     reloads.write()
     reloads.fails()
     status = status_of(program)
     assert (status["generation"], status["last_reload"]["result"]) == (generation, "failure")
+    assert status["files"] == files
     problem = status["last_reload"]["problem"]
     assert "mcproxy.yaml:" in problem
     assert len(problem) <= 200
@@ -170,8 +171,13 @@ def test_a_failed_reload_is_told_and_a_good_one_after_it(program: Proxy) -> None
     reloads.succeeds()
     status = status_of(program)
     assert (status["generation"], status["last_reload"]["result"]) == (generation + 1, "success")
+    assert [row["key"] for row in status["files"] if row not in files] == ["configuration"]
     assert status["last_reload"]["problem"] is None
     assert status["last_reload"]["time"] > status["started"]
+    files = status["files"]
+    reloads.users.touch()
+    assert reloads.sighup()["changed"] == "nothing"
+    assert [row["key"] for row in status_of(program)["files"] if row not in files] == ["users_file"]
 
 
 def test_rates_are_there_without_anybody_having_asked_before(program: Proxy, sessions: ExitStack) -> None:

@@ -129,7 +129,6 @@ class SoundDeployment:
             yield
         finally:
             write_configuration(self.configuration, self.settings)
-            os.utime(self.configuration, (0, 0))  # as it was: it is not newer than what runs
 
     def doctor(self, *options: str, password: str = "") -> tuple[int, dict[str, Any]]:
         """Exit status and what `--json` says. Raises AssertionError if that is nothing."""

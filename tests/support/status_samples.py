@@ -32,6 +32,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "draining": False,
         "generation": 1,
         "last_reload": None,
+        "files": [{"key": "configuration", "fingerprint": "5e" * 32}],
         "workers": {"configured": 1, "alive": 1, "silent": 0, "restarts": 0},
         "listeners": [listener()],
         "upstreams": [upstream()],

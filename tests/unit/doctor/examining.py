@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mcproxy.auth.users import Users
-from mcproxy.config.addresses import TcpAddress
+from mcproxy.config.addresses import TcpAddress, parse_ip
 from mcproxy.config.load import Reading
 from mcproxy.config.material import Material
 from mcproxy.doctor.deployment import Asked, Deployment
@@ -29,6 +29,8 @@ def deployment(
     status: dict[str, Any] | None = None,
     addresses: tuple[str, ...] = ("127.0.0.1", "10.0.0.5"),
     sources: tuple[str, ...] = (),
+    user: str | None = None,
+    password: str | None = None,
     **sections: Any,
 ) -> Deployment:
     """With one listener called `private`, an upstream on loopback, and these sections; no file is looked at."""
@@ -44,8 +46,11 @@ def deployment(
     if users is not None:
         material = Material(path, text, {}, material.settings, users, None)
     known = {"upstream": UpstreamFacts() if facts is None else facts}
-    asked = Asked(path, sources=sources)
-    return Deployment(asked, material, (), status, "it was not asked", known, addresses, (), ())
+    asked = Asked(path, user, password, sources)
+    addresses_up = [one.address for one in material.settings.all_upstreams.values()]
+    literal = [one.host for one in addresses_up if isinstance(one, TcpAddress) and parse_ip(one.host) is not None]
+    hosts = {host: (host,) for host in literal}
+    return Deployment(asked, material, (), status, "it was not asked", known, addresses, (), (), hosts)
 
 
 def told(results: list[Result]) -> list[tuple[str, str]]:

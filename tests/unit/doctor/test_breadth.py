@@ -1,6 +1,9 @@
 """What lets in more than is meant, by the configuration alone."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from mcproxy.auth.users import Users
 from mcproxy.auth.verifiers import Verifier, make_verifier
@@ -29,12 +32,30 @@ def verifier(iterations: int) -> Verifier:
         (["2a00:1450::/32"], "ok"),
         (["fd00::/8"], "note"),
         (["127.0.0.0/8"], "ok"),
+        (["100.64.0.0/10"], "note"),
+        (["100.64.0.0/16"], "ok"),
+        (["240.0.0.0/4"], "note"),
     ],
 )
 def test_allowlists(allow, verdict):
     assert verdict in {result.verdict for result in allowlists(deployment({"allow": allow}))}
     if verdict != "finding":
         assert "finding" not in {result.verdict for result in allowlists(deployment({"allow": allow}))}
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "shared (RFC 6598: a carrier's customers, and some clouds' pods)"),
+        ("240.0.0.0/4", "reserved"),
+        ("224.0.0.0/4", "multicast"),
+        ("8.0.0.0/15", "public"),
+    ],
+)
+def test_addresses_are_called_what_they_are(network, kind):
+    [(_, seen)] = told(allowlists(deployment({"allow": [network]})))
+    assert f" {kind} addresses" in seen
 
 
 def test_balancers_that_may_be_anybody():
@@ -64,7 +85,11 @@ def test_grants():
     )
     assert granting("wide") == [("note", "user sammy may change every key")]
     assert granting("counts") == [("note", "user sammy may read memcached's statistics (class stats)")]
-    assert granting("app", default=("wide",))[0][0] == "finding"
+    assert granting("app", default=("wide",)) == [
+        ("note", "every user of the users file has wide"),
+        ("note", "every user (default_roles) may change every key"),
+    ]
+    assert granting("app", default=("all",))[0][0] == "finding"
     assert granting("app", default=("app",)) == [("note", "every user of the users file has app")]
 
 
@@ -96,8 +121,29 @@ def test_ways_in():
         ("finding", "an address is all that is asked of 10.0.0.7/32 as old")
     ]
     assert told(ways_in(deployment()))[0] == ("ok", "asks for sasl")
+
+
+@pytest.mark.parametrize(("role", "verdict"), [("app", "note"), ("wide", "finding"), ("reads", "finding")])
+def test_everybody_of_this_machine_is_let_in(role, verdict):
+    """To a prefix, as a gateway's programs may be meant to; to every key is more than anybody means."""
+    roles = {**ROLES, "reads": {"commands": ["read"], "keys": ["*"]}}
     anybody = {"bind": ["127.0.0.1:11212"], "allow": ["127.0.0.1/32"], "authentication": ["none"]}
-    assert ways_in(deployment(anybody, roles=ROLES, default_roles=["app"]))[0].verdict == "finding"
+    assert [one.verdict for one in ways_in(deployment(anybody, roles=roles, default_roles=[role]))] == [verdict]
     listener = {"bind": ["unix:/run/a.sock"], "authentication": ["none"]}
-    nobody_asked = deployment(None, listeners={"private": listener}, roles=ROLES, default_roles=["app"])
-    assert ways_in(nobody_asked)[0].verdict == "note"
+    by_socket = deployment(None, listeners={"private": listener}, roles=roles, default_roles=[role])
+    assert [one.verdict for one in ways_in(by_socket)] == ["note"]
+
+
+@pytest.mark.parametrize(("balancers", "verdict"), [(["127.0.0.1/32"], "finding"), ([], "ok")])
+def test_a_balancer_brings_clients_from_elsewhere_to_loopback(balancers, verdict):
+    by_address = {"grants": [{"address": "10.0.0.7/32", "as": "old", "roles": ["app"]}], "roles": ROLES}
+    listener = {"bind": ["127.0.0.1:11212"], "authentication": ["address"], "proxy_protocol": balancers}
+    assert [one.verdict for one in ways_in(deployment(listener, **by_address))] == [verdict]
+
+
+def test_what_is_shipped_for_systemd_is_sound():
+    """docs/systemd.md installs it as it is."""
+    shipped = yaml.safe_load((Path(__file__).parents[3] / "deploy/systemd/mcproxy.yaml").read_text())
+    examined = deployment(None, **shipped)
+    results = [one for look in (allowlists, ways_in, grants, pass_words) for one in look(examined)]
+    assert [one.seen for one in results if one.verdict not in ("ok", "note")] == []

@@ -1,11 +1,14 @@
 """All examinations together: one that fails or hangs says so, and is in no other's way; and how it all is shown."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 import trio
 
+from mcproxy.doctor import deployment as deployment_module
 from mcproxy.doctor import run
 from mcproxy.doctor.registry import EXAMINATIONS, Examination
 from mcproxy.doctor.run import Examined
@@ -24,6 +27,29 @@ async def test_one_that_fails_is_not_taken_for_well(monkeypatch):
         raise KeyError("a fault of ours")
 
     assert [result.verdict for result in await examine(fails, monkeypatch)] == [Verdict.COULD_NOT_TELL]
+
+
+async def test_what_the_machine_refuses_is_nothing_for_developers(monkeypatch):
+    async def fails(_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    [result] = await examine(fails, monkeypatch)
+    assert (result.verdict, result.seen) == (
+        Verdict.COULD_NOT_TELL,
+        "it could not be looked at: Too many open files",
+    )
+    assert "developers" not in result.remedy
+
+
+async def test_without_the_tables_of_the_machine_there_is_one_plain_error(monkeypatch):
+    """The command prints an OSError in one line, and would not take a group of them."""
+
+    def refuses():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/proc/net/fib_trie")
+
+    monkeypatch.setattr(deployment_module, "local_addresses", refuses)
+    with pytest.raises(PermissionError):
+        await deployment_module.look_at(deployment().asked, deployment().material, ())
 
 
 async def test_one_that_hangs_is_not_taken_for_well(monkeypatch):
