@@ -97,10 +97,11 @@ LOGINS = (
     ),
     graph(
         "Failed logins by listener",
-        "Over five minutes. The alert McproxyLoginFailures begins at the line.",
-        Query(f"sum by (listener) (listener:mcproxy_logins_failed:rate5m{{{OF_LISTENER}}})", "{{listener}}"),
-        unit="ops",
-        steps=((None, GREEN), (0.5, RED)),
+        "In the last 15 minutes, those that weren't even checked among them. The alert McproxyLoginFailures begins at "
+        "the line.",
+        Query(f"max by (listener) (listener:mcproxy_logins_failed:increase15m{{{OF_LISTENER}}})", "{{listener}}"),
+        unit="short",
+        steps=((None, GREEN), (20, RED)),
     ),
 )
 
@@ -116,7 +117,8 @@ REFUSALS = (
     ),
     graph(
         "Requests refused by reason",
-        "Answered with an error by mcproxy itself, because memcached could take them for two things or not at all.",
+        "Answered with an error by mcproxy itself, because memcached could take them for two things or not at all; "
+        "upstream...: because memcached had no answer.",
         Query(rate("mcproxy_refused_requests_total", MINE, "reason"), "{{reason}}"),
         unit="reqps",
         stacked=True,

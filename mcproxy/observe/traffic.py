@@ -4,19 +4,36 @@ A prometheus-client counter costs a lock and a dictionary look-up at each step: 
 path. So the relay adds to its own integers, and at a scrape hands over a TrafficSnapshot.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from mcproxy.policy.grants import CLASSES
+from mcproxy.relay.traffic import FAILURES
+from mcproxy.wire.outcome import Reason
+
+DENIABLE: Final = tuple(sorted(CLASSES))
+COUNTED: Final = (*DENIABLE, "other")
+"""Command classes; "other" is for what everybody may, such as `version`."""
+
+BEFORE_LOGIN: Final = "before login"
+REFUSALS: Final = (
+    BEFORE_LOGIN,
+    *(reason for reason in get_args(Reason) if reason),
+    *(answer.decode() for answer in FAILURES),
+)
+"""Why requests are answered by the proxy: what those who aren't logged in ask, what is refused, what fails upstream."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSnapshot:
     """Totals since the start, but for `buffered_bytes`, which is what is held right now.
 
-    The keys of `requests` and `denied_requests` are command classes ("read", "write", ...), those of `refused_requests`
-    the wire layer's few reasons; none is ever a client's word.
+    The keys of `requests` are among COUNTED, those of `denied_requests` among DENIABLE, those of `refused_requests`
+    among REFUSALS; none is ever a client's word.
     """
 
     requests: Mapping[str, int] = field(default_factory=dict)
@@ -47,14 +64,21 @@ class TrafficCollector(Collector):
 
 
 def _families(traffic: TrafficSnapshot) -> Iterator[Metric]:
-    yield _by_label("mcproxy_requests", "Requests passed on to memcached, by command class.", "class", traffic.requests)
     yield _by_label(
-        "mcproxy_denied_requests", "Requests that no grant allows, by command class.", "class", traffic.denied_requests
+        "mcproxy_requests", "Requests passed on to memcached, by command class.", "class", COUNTED, traffic.requests
+    )
+    yield _by_label(
+        "mcproxy_denied_requests",
+        "Requests that no grant allows, by command class.",
+        "class",
+        DENIABLE,
+        traffic.denied_requests,
     )
     yield _by_label(
         "mcproxy_refused_requests",
         "Requests that the proxy answered with an error of its own, by reason.",
         "reason",
+        REFUSALS,
         traffic.refused_requests,
     )
     for name, documentation, value in (
@@ -86,8 +110,9 @@ def _families(traffic: TrafficSnapshot) -> Iterator[Metric]:
     )
 
 
-def _by_label(name: str, documentation: str, label: str, counts: Mapping[str, int]) -> Metric:
+def _by_label(name: str, documentation: str, label: str, values: Sequence[str], counts: Mapping[str, int]) -> Metric:
+    """All `values` are there from the start, so that a first one shows as a rise."""
     family = CounterMetricFamily(name, documentation, labels=[label])
-    for value, count in counts.items():
+    for value, count in {**dict.fromkeys(values, 0), **counts}.items():
         family.add_metric([value], count)
     return family

@@ -8,7 +8,7 @@ from typing import Final
 
 from mcproxy.compiling import mypyc_attr
 from mcproxy.relay.durations import Durations
-from mcproxy.relay.link_ends import CLOSED, DONE, LOST, RETIRED, TIMED_OUT, why
+from mcproxy.relay.link_ends import CLIENT_LEFT, CLOSED, DONE, LOST, RETIRED, TIMED_OUT, why
 from mcproxy.relay.link_output import LinkOutput
 from mcproxy.relay.poller import READ, Relay
 from mcproxy.relay.secured import NO_DATA, TLS_UNSENT, Connection
@@ -213,6 +213,8 @@ class Link(LinkOutput):
         self._outgoing.clear()
         self._oldest = self._timed = None
         waiting, self.waiting = self.waiting, deque()
+        if reason != CLIENT_LEFT:
+            self._relay.traffic.failed(answer, sum([request.unanswered for request in waiting]))
         for request in waiting:
             request.fail(answer)
             request.finish()

@@ -9,6 +9,7 @@ from mcproxy.wire.requests import LoginWanted
 LOST: Final = b"upstream connection lost"
 TIMED_OUT: Final = b"upstream timed out"
 CLOSED: Final = "upstream closed the connection"
+CLIENT_LEFT: Final = "the client has left"
 DONE: Final = "done"
 RETIRED: Final = "retired"
 ASKED_TO_LOG_IN: Final = str(LoginWanted())

@@ -3,6 +3,8 @@
 from typing import Final
 
 UNAVAILABLE: Final = b"upstream is unavailable"
+NOT_TRUSTED: Final = b"upstream's certificate is not trusted"
+NOT_LET_IN: Final = b"upstream refused the login"
 
 
 class Obstacle:
@@ -28,13 +30,13 @@ NO_META_COMMANDS: Final = Obstacle("connect", "it does not know memcached's meta
 TLS_SILENT: Final = Obstacle("tls", "no answer in time to the TLS handshake")
 TLS_FAILED: Final = Obstacle("tls", "the TLS handshake failed")
 OUTDATED: Final = Obstacle("tls", "none opened yet with the new settings of tls")
-UNTRUSTED: Final = Obstacle("tls", "its certificate is not trusted", b"upstream's certificate is not trusted")
+UNTRUSTED: Final = Obstacle("tls", "its certificate is not trusted", NOT_TRUSTED)
 LOGIN_SILENT: Final = Obstacle("login", "no answer in time to the login")
 LOGIN_LOST: Final = Obstacle("login", "the connection ended during the login")
 LOGIN_WANTED: Final = Obstacle("login", "it wants a login")
-LOGIN_FORGOTTEN: Final = Obstacle("login", "it asks for a login again", b"upstream refused the login")
+LOGIN_FORGOTTEN: Final = Obstacle("login", "it asks for a login again", NOT_LET_IN)
 LOGIN_CONFUSED: Final = Obstacle("login", "its answers to the login are wrong", refused=True)
-LOGIN_REFUSED: Final = Obstacle("login", "login refused", b"upstream refused the login", refused=True)
+LOGIN_REFUSED: Final = Obstacle("login", "login refused", NOT_LET_IN, refused=True)
 
 
 class NotOpened(Exception):

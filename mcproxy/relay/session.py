@@ -11,6 +11,7 @@ from typing import Final
 from mcproxy.relay.downstream import Downstream
 from mcproxy.relay.interfaces import Links, Observer, SessionLimits
 from mcproxy.relay.link import Link
+from mcproxy.relay.link_ends import CLIENT_LEFT
 from mcproxy.relay.link_output import UNSENT_LIMIT
 from mcproxy.relay.poller import READ, STOPPED, Relay
 from mcproxy.relay.secured import Connection
@@ -27,7 +28,6 @@ Translate = Callable[[Request], Request | Refusal]
 FRAMES_AT_ONCE: Final = 256
 # Answers in flight before anything is known of how large this client's values are.
 FIRST_WINDOW: Final = 32
-CLIENT_LEFT: Final = "the client has left"
 
 
 class Session(Downstream):
@@ -125,7 +125,7 @@ class Session(Downstream):
                     self._make_ready()
                     return
                 if link is None or link.closed:
-                    outcome.fail(self._links.unavailable)
+                    self._fail(outcome)
                 else:
                     cost = outcome.cost
                     self.in_flight += cost
@@ -176,6 +176,12 @@ class Session(Downstream):
             link.submit(Local(self, refusal.reply))
         else:
             self.deliver(refusal.reply)
+
+    def _fail(self, request: Request) -> None:
+        """There is no link for it."""
+        answer = self._links.unavailable
+        self._traffic.failed(answer, request.unanswered)
+        request.fail(answer)
 
     def finished(self, request: Request) -> None:
         """A request has its answer, and `in_flight` was counted down."""
@@ -263,7 +269,7 @@ class Session(Downstream):
         def ready(link: Link | None) -> None:
             self._relay.refresh()
             if link is None:
-                request.fail(self._links.unavailable)
+                self._fail(request)
                 self.in_flight -= request.cost
                 self.finished(request)
             elif self.closed:

@@ -3,7 +3,12 @@
 from collections import Counter
 from typing import Final
 
+from mcproxy.relay.link_ends import LOST, TIMED_OUT
+from mcproxy.relay.obstacle import NOT_LET_IN, NOT_TRUSTED, UNAVAILABLE
 from mcproxy.wire.tally import Tally
+
+FAILURES: Final = (UNAVAILABLE, NOT_TRUSTED, NOT_LET_IN, LOST, TIMED_OUT)
+"""What clients whose requests get no answer of memcached's are told, behind SERVER_ERROR."""
 
 MOST_PRINCIPALS: Final = 200
 """Who comes when so many have tallies of their own is counted with all others like him: a metric's series are for ever,
@@ -16,8 +21,8 @@ OTHER: Final = ("other", "other")
 class Traffic:
     """Counts since the start. Requests, hits and misses are counted for each principal, and summed when asked for.
 
-    `refused` is by a refusal's fixed reason. `busy_seconds` is how long the relay's turns have taken, without the waits
-    in them.
+    `refused` is by a refusal's fixed reason, or by what clients are told of a failure. `busy_seconds` is how long the
+    relay's turns have taken, without the waits in them.
     """
 
     def __init__(self) -> None:
@@ -35,6 +40,11 @@ class Traffic:
         if principal not in self.tallies and len(self.tallies) >= MOST_PRINCIPALS:
             principal = OTHER
         return self.tallies.setdefault(principal, Tally())
+
+    def failed(self, answer: bytes, requests: int) -> None:
+        """So many requests get `answer`, one of FAILURES, since memcached has none for them."""
+        if requests:
+            self.refused[answer.decode()] += requests
 
     @property
     def requests(self) -> Counter[str]:

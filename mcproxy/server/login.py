@@ -12,6 +12,7 @@ from mcproxy.auth.principals import Principal
 from mcproxy.auth.steps import Attempt, Close, LoggedIn, Proof, Reply
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.metrics import ConnectionRefusal, LoginResult
+from mcproxy.observe.traffic import BEFORE_LOGIN
 from mcproxy.relay.secured import Connection, Secured
 from mcproxy.server.authenticator import SILENT, WRONG, Verdict
 from mcproxy.server.basis import Basis, may_carry_passwords, objection, way_objection
@@ -102,7 +103,7 @@ class Login:
                         return Refused(ConnectionRefusal.LOGIN_FAILED, why)
                     await send_all(self._connection, reply)
                     if refused:
-                        self._server.relay.traffic.refused["before login"] += 1
+                        self._server.relay.traffic.refused[BEFORE_LOGIN] += 1
                         log.info("login_refused", reason=refused, **self._fields)
                 case Attempt() | Proof() as question:
                     # Before it is checked and after, whatever came of it: a way that is closed tells nobody who has

@@ -8,7 +8,7 @@ from mcproxy.wire import binary_operations as operations
 from mcproxy.wire import grammar
 from mcproxy.wire.binary_operations import HEADER, HEADER_LENGTH, OPERATIONS, Operation, reply
 from mcproxy.wire.binary_requests import BinaryRequest, BinaryStatistics
-from mcproxy.wire.outcome import Grants, LogInAgain, Pending, Refusal, WireLimits
+from mcproxy.wire.outcome import Grants, LogInAgain, Pending, Reason, Refusal, WireLimits
 from mcproxy.wire.parser import Parser
 from mcproxy.wire.requests import Request, Sink
 
@@ -179,7 +179,7 @@ class BinaryParser(Parser):
         opcode: int,
         opaque: int,
         status: int,
-        reason: str,
+        reason: Reason,
         *,
         swallow: tuple[int, int] | None = None,
         close: bool = False,

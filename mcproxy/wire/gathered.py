@@ -164,6 +164,11 @@ class Gathered(ValueRequest):
     def finish(self) -> None:
         """Each was told already."""
 
+    @property
+    def unanswered(self) -> int:
+        """Those who have no answer yet."""
+        return len(self._keys) - self._answered
+
     def _answer(self, data: bytes) -> None:
         """The next one has its answer."""
         sink = self._sinks[self._answered]

@@ -2,7 +2,29 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
+
+Reason = Literal[
+    "",
+    "bad data chunk",
+    "bad key",
+    "bad length",
+    "bare line feed",
+    "denied",
+    "empty line",
+    "http",
+    "line too long",
+    "malformed",
+    "not a binary packet",
+    "not available upstream",
+    "not translatable",
+    "pipelining",
+    "too many keys",
+    "too many tokens",
+    "unknown command",
+    "value too large",
+]
+"""Why a request is refused, for logs and metrics; "" if nothing is."""
 
 
 class Pending(Enum):
@@ -20,12 +42,11 @@ class Refusal:
 
     `reply` may be empty (the client asked for none). `swallow` is the length of a data block that follows and is not to
     be taken for commands, None if there is none. `close`: where the next frame begins is not known, or the client asked
-    to leave. `reason` is one of a few fixed words for logs and metrics, "" if nothing was refused. `denied` names the
-    command class that the principal lacks.
+    to leave. `denied` names the command class that the principal lacks.
     """
 
     reply: bytes
-    reason: str = ""
+    reason: Reason = ""
     swallow: int | None = None
     close: bool = False
     denied: str = ""

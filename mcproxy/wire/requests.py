@@ -127,6 +127,11 @@ class Request:
         """Whether the reply has begun and will not end."""
         return False
 
+    @property
+    def unanswered(self) -> int:
+        """How many answers are owed if it fails now. A retrieval of one client counts whole until its last one."""
+        return self.cost
+
 
 class Local(Request):
     """The proxy's own reply, waiting for its turn behind requests that are in flight."""
@@ -147,6 +152,11 @@ class Local(Request):
     def fail(self, reason: bytes) -> None:
         """Deliver the reply all the same: it does not depend on the link."""
         self.sink.deliver(self.data)
+
+    @property
+    def unanswered(self) -> int:
+        """None: it does not fail."""
+        return 0
 
 
 class ValueRequest(Request):

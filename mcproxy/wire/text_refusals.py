@@ -9,7 +9,7 @@ from typing import Final
 from mcproxy.wire import administration, administration_refusals, grammar
 from mcproxy.wire.error_lines import BAD_EXPTIME, BAD_FORMAT, DENIED, ERROR
 from mcproxy.wire.meta_rules import VERBS, read_flags
-from mcproxy.wire.outcome import Refusal
+from mcproxy.wire.outcome import Reason, Refusal
 from mcproxy.wire.text_rules import KEYED, RETRIEVAL, STORAGE, TextRules
 
 BAD_CHUNK: Final = b"CLIENT_ERROR bad data chunk\r\n"
@@ -60,6 +60,7 @@ def _storage(tokens: list[bytes], rules: TextRules) -> Refusal:
     length = int(tokens[4])
     key = tokens[1]
     command_class = STORAGE[verb].classes[-1]
+    reason: Reason
     denied = ""
     if (
         grammar.is_key(key) is None

@@ -60,13 +60,15 @@ TRY = [
 ]
 
 
-def configuration(directory: Path, bind: list[str], allow: list[str]) -> Path:
+def configuration(
+    directory: Path, bind: list[str], allow: list[str], upstream: str = "unix:/run/memcached/memcached.sock"
+) -> Path:
     listener = {"bind": bind, "allow": allow, "plaintext": True, "authentication": ["address"]}
     path = directory / "mcproxy.yaml"
     grants = [{"address": network, "as": "client", "roles": ["app"]} for network in allow[:1]]
     settings = {
         "listeners": {"private": listener},
-        "upstream": {"address": "unix:/run/memcached/memcached.sock"},
+        "upstream": {"address": upstream, "plaintext": not upstream.startswith(("unix:", "127."))},
         "roles": {"app": {"commands": ["read"], "keys": ["*"]}},
         "grants": grants,
     }
@@ -102,6 +104,16 @@ def test_local_listeners_open_nothing(tmp_path: Path) -> None:
     rules = generated("nftables", configuration(tmp_path, [f"127.0.0.1:{PORT}"], LOOPBACK))
     assert f"dport {PORT}" not in rules
     assert re.findall(r"drop$", rules, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "closed"), [("127.0.0.1:11299", True), ("10.0.0.5:11299", True), ("10.0.0.9:11299", False)]
+)
+def test_the_port_of_an_upstream_on_this_machine_is_closed(tmp_path: Path, upstream: str, closed: bool) -> None:
+    path = configuration(tmp_path, [f"10.0.0.5:{PORT}"], ["10.0.0.0/24"], upstream)
+    ports = {MEMCACHED, PORT, 9156, *([11299] if closed else [])}
+    dropped = re.findall(r"th dport \{ (.*) \} counter drop", generated("nftables", path))
+    assert dropped == [", ".join(map(str, sorted(ports)))]
 
 
 @pytest.fixture
@@ -219,6 +231,13 @@ def test_packets_are_judged_as_the_allowlist_judges(cable: Namespaces, tmp_path:
     for _ in range(2):  # it replaces what was loaded before
         nft(cable, "-f", "-", rules=rules)
     judged_as_the_allowlist_judges(near, far, path)
+
+
+def test_an_address_with_an_interface_is_written_without_it(cable: Namespaces, tmp_path: Path) -> None:
+    path = configuration(tmp_path, [f"[fe80::1%cable]:{PORT}"], ["fe80::/10"])
+    rules = generated("nftables", path)
+    assert f"ip6 daddr fe80::1 tcp dport {PORT} ip6 saddr {{ fe80::/10 }} accept" in rules
+    nft(cable, "--check", "-f", "-", rules=rules)
 
 
 def test_firewalld_judges_alike(short_path: Callable[[], Path], tmp_path: Path) -> None:

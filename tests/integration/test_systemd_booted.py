@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.thorough
 
 CLIENTS = Path(__file__).parents[1] / "support" / "persistent_clients.py"
+TEXT = (Path(__file__).parents[2] / "docs" / "systemd.md").read_text()
 PAGE = [step for step in steps("systemd.md") if step.machine != "install"]
 
 
@@ -99,11 +101,12 @@ def test_several_workers_run_in_it(installed: Booted) -> None:
 
 
 def test_a_key_may_be_a_credential(installed: Booted) -> None:
+    """With the page's drop-in a reload goes on to work, though its check can't read credentials."""
     drop_in = "/run/systemd/system/mcproxy.service.d/credential.conf"
     installed.run(f"mkdir -p $(dirname {drop_in}) && cp -p /etc/mcproxy/mcproxy.yaml /etc/mcproxy/tls/tls.key /root/")
-    installed.run(
-        f"printf '[Service]\\nLoadCredential=tls.key:/root/tls.key\\n' > {drop_in} && systemctl daemon-reload"
-    )
+    [text] = re.findall(r"^```ini\n(\[Service\]\nLoadCredential=.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    text = text.replace("upstream-password:/etc/mcproxy/upstream-password", "tls.key:/root/tls.key")
+    installed.run(f"cat > {drop_in} <<'END'\n{text}END\nsystemctl daemon-reload")
     try:
         place = "/run/credentials/mcproxy.service/tls.key"
         installed.run(f"sed -i 's#key: /etc/.*#key: {place}#' /etc/mcproxy/mcproxy.yaml && rm /etc/mcproxy/tls/tls.key")
@@ -111,6 +114,10 @@ def test_a_key_may_be_a_credential(installed: Booted) -> None:
         assert "PermissionError" in installed.run(
             f"/usr/bin/python3 -c 'open(\"{place}\")' 2>&1", user="nobody", check=False
         )
+        reloads = "curl -s http://127.0.0.1:9156/metrics | grep 'mcproxy_reloads_total{result=\"success\"}'"
+        before = installed.run(reloads)
+        installed.run("systemctl reload mcproxy")
+        eventually("it has reloaded", lambda: installed.run(reloads) != before, within=10)
     finally:
         installed.run(
             f"cp -p /root/mcproxy.yaml /etc/mcproxy/ && cp -p /root/tls.key /etc/mcproxy/tls/ && rm {drop_in}"

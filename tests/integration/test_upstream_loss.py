@@ -40,10 +40,12 @@ def test_a_late_reply_reaches_nobody_else(behind: Proxy, faulty: FakeUpstream, h
 def test_a_reply_after_the_timeout_reaches_nobody(behind: Proxy, faulty: FakeUpstream) -> None:
     hold = threading.Event()
     faulty.script = lambda frame, honest: [hold, honest] if frame.keys == (b"app:a",) else [honest]
+    late = behind.metric("mcproxy_refused_requests_total", reason="upstream timed out")
     with behind.logged_in("sammy") as connection:
         play(connection, b"", b"")
         connection.send(b"get app:a\r\n")
         assert connection.line().startswith(SERVER_ERROR.start)
+        assert behind.metric("mcproxy_refused_requests_total", reason="upstream timed out") == late + 1
         connection.send(b"get app:b\r\n")
         hold.set()
         answer = connection.line()

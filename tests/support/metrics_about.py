@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mcproxy.observe.metrics import MECHANISMS, OTHER, PROTOCOLS, ConnectionRefusal, LoginResult, UpstreamFailure
-from mcproxy.policy.grants import CLASSES
+from mcproxy.observe.traffic import DENIABLE, REFUSALS
 
 
 def any_of(*values: str) -> str:
@@ -19,7 +19,7 @@ COMMON: Final = {
     "listener": "a listener of the configuration",
     "upstream": "an upstream of the configuration; `upstream` where it has only one, without a name",
     "protocol": f"{any_of(*PROTOCOLS)}: what is spoken to the upstream",
-    "class": f"a command class: {any_of(*sorted(CLASSES))}",
+    "class": f"a command class: {any_of(*DENIABLE)}; `other`, never denied: what everybody may, such as `version`",
     "kind": f"what a principal is: {any_of('user', 'certificate', 'address', 'peer', 'anonymous', OTHER)}",
     "principal": "its name in the users file, or a grant's `as`",
 }
@@ -34,8 +34,14 @@ PRINCIPAL: Final = {"kind": "", "principal": ""}
 REQUESTS: Final = """\
 Each key of a retrieval counts as a request. A key that is answered with an error is a miss here.
 
-`mcproxy_principal_*` tell apart the first 200 principals that have logged in since the start, of each worker; all
-others are counted together, as `kind="other", principal="other"`."""
+In `mcproxy_refused_requests_total`, `before login` is what clients asked who weren't logged in. The reasons that begin
+with `upstream` are what the client read behind `SERVER_ERROR`: memcached had no answer for its request. A retrieval
+counts there with all its keys. All other reasons are the log's own (`request_refused`), and count a retrieval once.
+
+`mcproxy_principal_*` tell apart the first 200 principals that have logged in to a worker since it started; all others
+are counted together, as `kind="other", principal="other"`. A reload doesn't make room; a worker that is started anew
+begins with nobody. With several workers each has 200 of its own, and `/metrics` the sum; one that is killed loses what it
+counted of them since the last scrape."""
 
 DURATIONS: Final = """\
 `mcproxy_request_duration_seconds` is a sample: each link times one request at a time, and the next a millisecond after
@@ -108,7 +114,7 @@ GROUPS: Final = (
             "mcproxy_misses_total": About(),
             "mcproxy_denied_requests_total": About(CLASS, "sum by (class) (rate(mcproxy_denied_requests_total[5m]))"),
             "mcproxy_refused_requests_total": About(
-                {"reason": "one of the proxy's own fixed words, such as `denied` or `value too large`"}
+                {"reason": any_of(*REFUSALS)}, 'sum(rate(mcproxy_refused_requests_total{reason=~"upstream.*"}[5m]))'
             ),
             "mcproxy_principal_requests_total": About(
                 {**PRINCIPAL, **CLASS}, "sum by (principal) (rate(mcproxy_principal_requests_total[5m]))"

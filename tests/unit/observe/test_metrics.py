@@ -90,6 +90,10 @@ def test_every_metric_of_the_contract_is_there():
 def test_what_may_happen_is_there_as_zero_before_it_does():
     found = samples(make())
     assert found["mcproxy_connections_refused_total", ("listener", "sidecar"), ("reason", "tls")] == 0
+    assert found["mcproxy_requests_total", ("class", "other")] == 0
+    assert found["mcproxy_denied_requests_total", ("class", "read")] == 0
+    assert found["mcproxy_refused_requests_total", ("reason", "bad key")] == 0
+    assert found["mcproxy_refused_requests_total", ("reason", "upstream timed out")] == 0
 
 
 def test_links_are_there_as_zero_once_they_are_wanted_and_only_those():

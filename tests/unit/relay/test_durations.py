@@ -8,7 +8,7 @@ from tests.unit.relay.harness import Client, Play, Upstream
 
 
 class Clock:
-    """A monotonic clock that stands still until a test moves it on: never to the very end of a bucket, for it rounds."""
+    """Stands still until a test moves it on: never to the very end of a bucket, for sums are rounded."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -8,12 +8,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mcproxy.relay import login_waits
 from mcproxy.relay.link import Link
-from mcproxy.relay.link_ends import ASKED_TO_LOG_IN, CLOSED, DONE
+from mcproxy.relay.link_ends import ASKED_TO_LOG_IN, CLIENT_LEFT, CLOSED, DONE
 from mcproxy.relay.obstacle import LOGIN_LOST, LOGIN_REFUSED, UNREACHABLE, Obstacle
 from mcproxy.relay.pool import Pool
 from mcproxy.relay.private_links import OPENED_AT_ONCE
 from mcproxy.relay.retry import FIRST_WAIT, LONGEST_WAIT
-from mcproxy.relay.session import CLIENT_LEFT
 from tests.unit.relay.stage import running
 
 FROM_WAIT_TO_WAIT = [FIRST_WAIT, 0.1, 0.2, 0.4, 0.8, 1.6, LONGEST_WAIT, LONGEST_WAIT]

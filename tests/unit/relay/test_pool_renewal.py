@@ -248,3 +248,38 @@ async def test_asked_to_log_in_a_link_is_followed_by_one_login_at_once(clock: Mo
         pool.links[0].close(ASKED_TO_LOG_IN)
         await wait_all_tasks_blocked()
         assert len(stage.tries) == 1, "after a while it is a new story"
+
+
+async def test_links_that_nobody_needs_answer_and_end_until_they_are_needed_again(clock: MockClock) -> None:
+    async with running(2) as (pool, stage):
+        first, second = pool.links
+        first.waiting.append(waiting())
+        pool.rest()
+        pool.rest()
+        assert pool.links == []
+        assert (first.retired, first.closed, second.closed) == (True, False, True)
+        assert stage.new() == ["retired"] * 2
+        stage.obstacle = UNREACHABLE
+        pool.hurry()
+        clock.jump(LONGEST_WAIT)
+        await wait_all_tasks_blocked()
+        assert stage.new() == [], "nothing is tried"
+        stage.obstacle = None
+        pool.wake()
+        await wait_all_tasks_blocked()
+        clock.jump(LONGEST_WAIT)
+        await wait_all_tasks_blocked()
+        assert stage.new() == ["opened"] * 2
+        assert len(pool.links) == 2
+
+
+async def test_a_link_that_is_being_opened_when_nobody_needs_it_any_more_ends(clock: MockClock) -> None:
+    async with running(1) as (pool, stage):
+        stage.hold = hold = trio.Event()
+        pool.renew(trusted=True)
+        await wait_all_tasks_blocked()
+        pool.rest()
+        hold.set()
+        await wait_all_tasks_blocked()
+        assert pool.links == []
+        assert stage.new()[-1] == "retired"
