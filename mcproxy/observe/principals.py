@@ -31,28 +31,37 @@ class PrincipalsCollector(Collector):
 
 
 def _families(tallies: Tallies) -> Iterator[Metric]:
+    """Each is made when it is asked for: all of them at once would take milliseconds."""
     sessions = GaugeMetricFamily(
         "mcproxy_principal_sessions", "Connections that are logged in now, by who they are.", labels=_LABELS
     )
+    for principal, tally in tallies.items():
+        sessions.add_metric(principal, tally.sessions)
+    yield sessions
     requests = CounterMetricFamily(
         "mcproxy_principal_requests",
         "Requests passed on to memcached, by who asked and command class.",
         labels=(*_LABELS, "class"),
     )
+    for principal, tally in tallies.items():
+        for command_class, count in tally.requests.items():
+            requests.add_metric((*principal, command_class), count)
+    yield requests
     hits = CounterMetricFamily(
         "mcproxy_principal_hits", "Keys that a retrieval asked for and got, by who asked.", labels=_LABELS
     )
+    for principal, tally in tallies.items():
+        hits.add_metric(principal, tally.hits)
+    yield hits
     misses = CounterMetricFamily(
         "mcproxy_principal_misses", "Keys that a retrieval asked for and didn't get, by who asked.", labels=_LABELS
     )
+    for principal, tally in tallies.items():
+        misses.add_metric(principal, tally.misses)
+    yield misses
     denied = CounterMetricFamily(
         "mcproxy_principal_denied_requests", "Requests that no grant allows, by who asked.", labels=_LABELS
     )
     for principal, tally in tallies.items():
-        sessions.add_metric(principal, tally.sessions)
-        hits.add_metric(principal, tally.hits)
-        misses.add_metric(principal, tally.misses)
         denied.add_metric(principal, sum(tally.denied.values()))
-        for command_class, count in tally.requests.items():
-            requests.add_metric((*principal, command_class), count)
-    yield from (sessions, requests, hits, misses, denied)
+    yield denied

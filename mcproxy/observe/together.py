@@ -4,15 +4,20 @@ Counters and histograms are summed, and those of processes that have ended stay 
 because a worker was restarted. Gauges are summed too, but for the few of which a sum says nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 Families = list[list[Any]]
-"""Of JSON: [name, documentation, type, [[sample's name, labels, value], ...]]."""
+"""Of JSON: [name, documentation, type, [[sample's name, labels, value], ...]]. One with many samples may be there in
+several pieces, which follow each other."""
+
+SLICE: Final = 200
+"""Samples that are reported at once: half a millisecond's work, after which others get their turn."""
 
 _NOT_SUMMED: dict[str, Callable[[float, float], float]] = {
     "mcproxy_build_info": max,
@@ -28,43 +33,75 @@ _SUMMED_FOR_EVER = ("counter", "histogram")
 _Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def families_of(registry: CollectorRegistry) -> Families:
+@dataclass(slots=True)
+class _Family:
+    documentation: str
+    kind: str
+    samples: _Samples = field(default_factory=dict)
+
+
+_Report = dict[str, _Family]
+"""By name. It is never changed: whoever sums reports, one family at a time, goes on with what he began with."""
+
+
+def families_of(source: CollectorRegistry | Collector) -> Families:
     """What a process reports of itself."""
-    return [
-        [
-            family.name,
-            family.documentation,
-            family.type,
-            [[sample.name, sample.labels, sample.value] for sample in family.samples],
-        ]
-        for family in registry.collect()
-    ]
+    return [family for families in slices_of(source) for family in families]
+
+
+def slices_of(source: CollectorRegistry | Collector) -> Iterator[Families]:
+    """The same in parts of SLICE samples at most, each made when it is asked for."""
+    families: Families = []
+    room = SLICE
+    for family in source.collect():
+        rows: list[list[Any]] = []
+        families.append([family.name, family.documentation, family.type, rows])
+        for sample in family.samples:
+            if not room:
+                yield families
+                rows, room = [], SLICE
+                families = [[family.name, family.documentation, family.type, rows]]
+            rows.append([sample.name, sample.labels, sample.value])
+            room -= 1
+    yield families
 
 
 class Together(Collector):
     """The last figures of each process, by a number that names it, and the sum of those that have ended."""
 
     def __init__(self) -> None:
-        self._latest: dict[int, Families] = {}
-        self._ended: Families = []
+        self._latest: dict[int, _Report] = {}
+        self._ended: _Report = {}
 
     def update(self, process: int, families: Families) -> None:
-        """The figures of a process as they are now. Raises TypeError, ValueError or AttributeError for what is none."""
-        _summed([families])
-        self._latest[process] = families
+        """The figures of a process as they are now; of a family that isn't there what is known stays.
+
+        Raises TypeError, ValueError or AttributeError for what is none.
+        """
+        self._latest[process] = self._latest.get(process, {}) | _report(families)
 
     def ended(self, process: int) -> None:
         """Nothing more will come of this process."""
-        latest = self._latest.pop(process, [])
-        lasting = [family for family in latest if family[2] in _SUMMED_FOR_EVER]
-        self._ended = [
-            [metric.name, metric.documentation, metric.type, [[s.name, s.labels, s.value] for s in metric.samples]]
-            for metric in _summed([self._ended, lasting])
-        ]
+        latest = self._latest.pop(process, {})
+        lasting = {name: family for name, family in latest.items() if family.kind in _SUMMED_FOR_EVER}
+        reports = [self._ended, lasting]
+        self._ended = {name: _summed(name, reports) for name in self._ended | lasting}
 
     def collect(self) -> Iterator[Metric]:
-        # Whether all together are ready is for whoever knows of the missing ones to say.
-        return (metric for metric in _summed([*self._latest.values(), self._ended]) if metric.name != READY)
+        """Each is summed when it is asked for; all are of the moment of the first."""
+        reports = [*self._latest.values(), self._ended]
+        for name in dict.fromkeys(name for report in reports for name in report):
+            # Whether all together are ready is for whoever knows of the missing ones to say.
+            if name != READY:
+                yield _metric(name, _summed(name, reports))
+
+    def collect_only(self, samples: Collection[str]) -> Iterator[Metric]:
+        """Those metrics that have a sample of one of these names; the others' aren't summed."""
+        reports = [
+            {name: family for name, family in report.items() if any(sample in samples for sample, _ in family.samples)}
+            for report in (*self._latest.values(), self._ended)
+        ]
+        return (_metric(name, _summed(name, reports)) for name in {name: None for report in reports for name in report})
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is known before the first report; and the names are the workers' own."""
@@ -95,25 +132,33 @@ class WorkerCollector(Collector):
         yield CounterMetricFamily("mcproxy_worker_restarts", "Workers that were started anew.", value=count.restarts)
 
 
-def _summed(reports: Iterable[Families]) -> list[Metric]:
-    heads: dict[str, tuple[str, str]] = {}
-    sums: dict[str, _Samples] = {}
-    for report in reports:
-        for name, documentation, kind, samples in report:
-            heads.setdefault(name, (documentation, kind))
-            known = sums.setdefault(name, {})
-            combine = _NOT_SUMMED.get(name)
-            for sample, labels, value in samples:
-                key = (sample, tuple(labels.items()))
-                if key not in known:
-                    known[key] = value
-                else:
-                    known[key] = combine(known[key], value) if combine else known[key] + value
-    return [_metric(name, *heads[name], samples) for name, samples in sums.items()]
+def _report(families: Families) -> _Report:
+    report: _Report = {}
+    for name, documentation, kind, samples in families:
+        known = report.setdefault(name, _Family(documentation, kind)).samples
+        for sample, labels, value in samples:
+            if not isinstance(value, int | float):
+                raise TypeError
+            known[sample, tuple(labels.items())] = value
+    return report
 
 
-def _metric(name: str, documentation: str, kind: str, samples: _Samples) -> Metric:
-    metric = Metric(name, documentation, kind)
-    for (sample, labels), value in samples.items():
+def _summed(name: str, reports: list[_Report]) -> _Family:
+    """Raises ValueError if none has it."""
+    first, *others = (report[name] for report in reports if name in report)
+    summed = _Family(first.documentation, first.kind, dict(first.samples))
+    known, combine = summed.samples, _NOT_SUMMED.get(name)
+    for other in others:
+        for key, value in other.samples.items():
+            if key not in known:
+                known[key] = value
+            else:
+                known[key] = combine(known[key], value) if combine else known[key] + value
+    return summed
+
+
+def _metric(name: str, family: _Family) -> Metric:
+    metric = Metric(name, family.documentation, family.kind)
+    for (sample, labels), value in family.samples.items():
         metric.add_sample(sample, dict(labels), value)
     return metric

@@ -37,7 +37,8 @@ def verdict(status: Status) -> dict[str, Any]:
     reasons = sorted(_reasons(status), key=lambda reason: reason.level != "critical")
     level: Level = "good"
     if status["ready"] is not None and not status["draining"]:
-        level, sentence = "critical", f"It can't serve requests: {status['ready']}."
+        requests = "all requests" if _some_serve(status["workers"]) else "requests"
+        level, sentence = "critical", f"It can't serve {requests}: {status['ready']}."
     elif any(reason.level == "critical" for reason in reasons):
         level, sentence = "critical", "It serves requests, but something is seriously wrong."
     elif status["draining"]:
@@ -92,15 +93,19 @@ def _about_upstreams(status: Status) -> Iterator[Reason]:
                 yield Reason("warning", f"{where}: {_many(outdated, 'link')} {words} that a reload has replaced")
 
 
+def _some_serve(workers: Mapping[str, int]) -> bool:
+    """And others don't."""
+    return 0 < workers["alive"] - workers["silent"] < workers["configured"]
+
+
 def _about_workers(workers: Mapping[str, int]) -> Iterator[Reason]:
+    """One of several is as bad as all: its part of the new connections waits for it, and /readyz says no."""
     missing = workers["configured"] - workers["alive"]
     if missing > 0:
-        yield Reason(
-            "warning" if workers["alive"] else "critical",
-            f"{missing} of {_many(workers['configured'], 'worker')} {'is' if missing == 1 else 'are'} not running",
-        )
+        are = "is" if missing == 1 else "are"
+        yield Reason("critical", f"{missing} of {_many(workers['configured'], 'worker')} {are} not running")
     if workers["silent"]:
-        yield Reason("warning", f"{_many(workers['silent'], 'worker')} did not answer; their figures are old")
+        yield Reason("critical", f"{_many(workers['silent'], 'worker')} did not answer; their figures are old")
 
 
 def _about_certificates(status: Status) -> Iterator[Reason]:

@@ -8,6 +8,7 @@ opened with the new material, and only then retired, so no request is lost. If t
 serves on, unless what it trusted is not to be trusted any more.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -73,6 +74,7 @@ class Pool:
         # Of a reason not to wait any longer for the next try.
         self._news = News()
         self._logins = LoginWaits()
+        self._resting = False
         self._private = PrivateLinks(protocol, timeout, observer, self._open, self._may_open_private, self._tried)
 
     @property
@@ -100,6 +102,19 @@ class Pool:
             if self._nursery is not None:
                 self._nursery.start_soon(self._distrust, self._opening.number)
         self.hurry()
+
+    def rest(self) -> None:
+        """Nobody needs links any more: they answer what is in flight and end, and none is opened until `wake`."""
+        if not self._resting:
+            self._resting = True
+            self._retire_before(self._opening.number + 1)
+            self.obstacle = None
+
+    def wake(self) -> None:
+        """Links are needed again."""
+        if self._resting:
+            self._resting = False
+            self.hurry()
 
     def open_private(self, ready: Callable[[Link | None], None]) -> None:
         """Open a link for one request; `ready` is called with it, or with None if that failed.
@@ -157,9 +172,13 @@ class Pool:
     async def _open_shared(self) -> Opened:
         """Raises NotOpened."""
         async with self._one:
-            while (left := self._logins.left(trio.current_time())) > 0:
+            while (left := self._wait()) > 0:
                 await self._news.pause(left)
             return await self._open(self._shared_links)
+
+    def _wait(self) -> float:
+        """Seconds until the next one may be opened."""
+        return math.inf if self._resting else self._logins.left(trio.current_time())
 
     async def _open(self, among: set[Opened]) -> Opened:
         """Raises NotOpened."""
@@ -202,6 +221,8 @@ class Pool:
             self.first_link.set()
         if before is not None:
             self._retire(before)
+        if self._resting:
+            self._retire(opened)
         self._tell_outdated()
 
     def _retire(self, opened: Opened) -> None:

@@ -24,6 +24,7 @@ from mcproxy.server.admin_access import Guard
 from mcproxy.server.admin_pages import Pages
 from mcproxy.server.admin_reply import Reply
 from mcproxy.server.connection_notes import explain
+from mcproxy.server.pace import Pace
 from mcproxy.server.streams import close_gently, receive, send_all
 from mcproxy.server.tls import handshake
 
@@ -32,7 +33,8 @@ REQUEST_SECONDS = 5.0
 REQUEST_BYTES = 8192
 """Request line and headers; Prometheus sends about 300."""
 CONNECTIONS = 32
-"""At once, on one socket. One more takes the place of one that is silent; if none is, it is closed unanswered."""
+"""At once, on one socket. One more takes the place of one whose client is waited for: its request hasn't come, or its
+reply isn't taken. If there is none, it is closed unanswered."""
 CONNECTIONS_PER_SOURCE = 8
 """Of these from one address. Loopback and unix sockets have no such cap."""
 
@@ -52,20 +54,18 @@ def start_admin(
     guard: Guard,
     busy: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Serve on the sockets named "admin", and health alone, to everybody, on those named "health".
+    """Serve on the sockets named "admin", and health alone, to everybody, on those named "health", until cancelled.
 
     They stay open. `busy` is entered while a request is answered.
     """
+    pace = Pace()
     for name, served, guarded in (("admin", pages, guard), ("health", pages.health_alone(), None)):
         for sock in listening.get(name, ()):
-            nursery.start_soon(partial(serve_admin, sock, pages=served, guard=guarded, busy=busy))
+            nursery.start_soon(serve_admin, sock, Port(served, guarded, busy, pace))
 
 
-async def serve_admin(
-    sock: socket.socket, *, pages: Pages, guard: Guard | None, busy: Callable[[], AbstractContextManager[object]]
-) -> None:
-    """Serve on a bound and listening socket, non-blocking, until cancelled. Without a `guard` everybody is answered."""
-    port = Port(pages, guard, busy)
+async def serve_admin(sock: socket.socket, port: "Port") -> None:
+    """Serve on a bound and listening socket, non-blocking, until cancelled."""
     async with trio.open_nursery() as nursery:
         while True:
             await trio.lowlevel.wait_readable(sock)
@@ -87,26 +87,32 @@ async def serve_admin(
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One connection's. `source` is what it is counted as; without a whole request it can be taken away."""
+    """One connection's. `source` is what it is counted as. While it is `clients_turn`, it can be taken away: what comes
+    next has to come from the client, its request or that it takes its reply."""
 
     source: str
     has_request: bool = False
+    clients_turn: bool = True
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
 class Port:
-    """One listening socket's connections."""
+    """One listening socket's connections. Without a `guard` everybody is answered. `pace` is kept by TLS handshakes."""
 
-    def __init__(self, pages: Pages, guard: Guard | None, busy: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, pages: Pages, guard: Guard | None, busy: Callable[[], AbstractContextManager[object]], pace: Pace
+    ) -> None:
         self._pages = pages
         self._guard = guard
         self._busy = busy
+        self._pace = pace
         self._places: dict[Place, None] = {}  # the oldest first
 
     def place(self, source: str) -> Place | None:
-        """A place for one more connection; None if all that it could take are of connections that are answered.
+        """A place for one more connection; None if all that it could take are of requests that are being answered.
 
-        Silent ones can't keep others out so: who holds most places loses the oldest of those without a request.
+        Neither silent ones nor slow readers can keep others out so: who holds most places loses the oldest of those
+        without a request; if they all had one, the oldest that has its reply.
         """
         address = parse_ip(source)
         new = Place(source if address is None else str(address))
@@ -115,13 +121,11 @@ class Port:
         capped = address is not None and not address.is_loopback
         own_share = capped and counts[new.source] > CONNECTIONS_PER_SOURCE
         if own_share or counts.total() > CONNECTIONS:
-            silent = [
-                place
-                for place in self._places
-                if not place.has_request and (not own_share or place.source == new.source)
+            waited_for = [
+                place for place in self._places if place.clients_turn and (not own_share or place.source == new.source)
             ]
-            # Of several with as many, max gives the first, which is the oldest.
-            lost = max(silent, key=lambda place: counts[place.source], default=None)
+            # Of several that are alike, max gives the first, which is the oldest.
+            lost = max(waited_for, key=lambda place: (counts[place.source], not place.has_request), default=None)
             refused = new if lost is None else lost
             log.warning("admin_connection_refused", reason="too many connections", source=refused.source)
             if lost is None:
@@ -156,12 +160,13 @@ class Port:
         else:
             if request is None:
                 return
-            place.has_request = True
-            # Not before: the relay gives way meanwhile, and a silent client must not slow it.
+            place.has_request, place.clients_turn = True, False
+            # Neither before nor after: the relay gives way meanwhile, and a slow client must not slow it.
             with self._busy():
                 reply = await self._answer(request, plain, source)
-                body = b"" if request.method == b"HEAD" else reply.body
-                await send_all(connection, _head(protocol, reply) + body)
+            place.clients_turn = True
+            body = b"" if request.method == b"HEAD" else reply.body
+            await send_all(connection, _head(protocol, reply) + body)
         await close_gently(connection)
 
     async def _encrypted(self, plain: socket.socket, source: str) -> Connection:
@@ -170,7 +175,7 @@ class Port:
         if context is None:
             return plain
         try:
-            return await handshake(plain, context)
+            return await handshake(plain, context, partial(self._pace.piece, source))
         except ssl.SSLError as error:
             log.warning("admin_connection_refused", reason=explain(error), source=source)
             raise

@@ -8,7 +8,6 @@ from mcproxy.observe.expiry import ExpiryCollector, UpstreamExpiryCollector
 from mcproxy.observe.last_used import LastUsedCollector
 from mcproxy.observe.log import log_bug
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
-from mcproxy.observe.principals import PrincipalsCollector
 from mcproxy.observe.reloads import GenerationCollector
 from mcproxy.relay.durations import Durations
 from mcproxy.relay.poller import Relay
@@ -52,7 +51,6 @@ def build(
         )
 
     metrics = Metrics(settings.listeners, settings.all_upstreams, snapshot, lambda: state.not_ready() is None)
-    metrics.registry.register(PrincipalsCollector(relay.traffic.tallies))
 
     def durations() -> list[tuple[str, str, Durations]]:
         return [(name.upstream, name.protocol, pool.durations) for name, pool in state.pools.items()]

@@ -12,6 +12,7 @@ from mcproxy.auth.throttle import Throttle
 from mcproxy.config.material import Material
 from mcproxy.observe.log import get_logger
 from mcproxy.observe.memcached import MemcachedCollector
+from mcproxy.observe.principals import PrincipalsCollector
 from mcproxy.observe.saturation import SaturationCollector
 from mcproxy.observe.together import WorkerCollector, WorkerCount
 from mcproxy.server.admin import start_admin
@@ -88,6 +89,7 @@ async def _serve(
 
     reloader = Reloader(loaded, use, manager.reloading)
     state.metrics.registry.register(reloader.results)
+    state.metrics.registry.register(PrincipalsCollector(state.relay.traffic.tallies))
     state.metrics.registry.register(WorkerCollector(WorkerCount))
     saturation = partial(saturation_of, admission, settings.limits, state.not_ready)
     state.metrics.registry.register(SaturationCollector(saturation))
@@ -116,8 +118,8 @@ async def _serve(
 
     async def status(_: str) -> bytes:
         figures, parts = await gathered(state.metrics.registry), [part_of(state)]
-        look = Look(state.generation, figures, parts, WorkerCount(), state.not_ready(), reloader.results.last)
-        return board.body(look)
+        last_reload, files = reloader.results.last, reloader.fingerprints
+        return board.body(Look(state.generation, figures, parts, WorkerCount(), state.not_ready(), last_reload, files))
 
     def readiness(obstacle: str | None) -> None:
         log_readiness(obstacle)

@@ -172,10 +172,18 @@ class ServerState:
         return self.generation.settings.users_file, self.generation.users
 
     def open_pools(self) -> None:
-        """Open links that this generation needs and no earlier one had."""
-        for name in sorted(self.generation.pools - self.pools.keys()):
-            self.pools[name] = self.make_pool(name)
-            self.start_soon(self.pools[name].run)
+        """Open links that this generation needs and the last one didn't."""
+        for name in sorted(self.generation.pools):
+            if name in self.pools:
+                self.pools[name].wake()
+            else:
+                self.pools[name] = self.make_pool(name)
+                self.start_soon(self.pools[name].run)
+
+    def rest_pools(self) -> None:
+        """End links that this generation doesn't need."""
+        for name in self.pools.keys() - self.generation.pools:
+            self.pools[name].rest()
 
     def way_up(self, listener: str, protocol: str) -> tuple[Pool, Translate | None]:
         """Where a session's requests go, and what makes them into what is spoken there, if that is not the same."""
@@ -221,7 +229,10 @@ class ServerState:
         """Why requests cannot be served now, or None."""
         if self.draining:
             return DRAINING
-        missing = [_missing(name, pool) for name, pool in sorted(self.pools.items()) if not pool.links]
+        needed = self.generation.pools
+        missing = [
+            _missing(name, pool) for name, pool in sorted(self.pools.items()) if name in needed and not pool.links
+        ]
         return "; ".join(missing) or None
 
 

@@ -38,6 +38,8 @@ async def swap(state: ServerState, generation: Generation) -> int:
         if number % SLICE == 0:
             state.relay.settle()
             await trio.lowlevel.checkpoint()
+    # Not before: whoever must not ask any more is told why, and not that upstream is away.
+    state.rest_pools()
     state.relay.settle()
     return ended
 

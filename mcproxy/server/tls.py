@@ -1,8 +1,10 @@
 """TLS towards clients: a context of modern suites, and the handshake on a non-blocking socket."""
 
+import contextlib
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from mcproxy.config.revocation import covers_all
@@ -17,6 +19,7 @@ TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HANDSHAKE_BYTES = 320 * 1024
 """From a client, requests that came behind its handshake included. OpenSSL has bounds of its own (a ClientHello of 128
 KiB, certificates of 100 KiB, some records that say nothing); this one is the same for all its versions."""
+Step = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -55,15 +58,16 @@ def _check_revocation(context: ssl.SSLContext, crl: Path, client_ca: Path) -> No
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN if whole else ssl.VERIFY_CRL_CHECK_LEAF
 
 
-async def handshake(connection: socket.socket, context: ssl.SSLContext) -> Secured:
+async def handshake(connection: socket.socket, context: ssl.SSLContext, step: Step = contextlib.nullcontext) -> Secured:
     """The TLS connection over a non-blocking socket. Raises OSError (ssl.SSLError is one) if it doesn't come about.
 
-    Whoever calls this bounds its time; its bytes are bounded here.
+    Whoever calls this bounds its time; its bytes are bounded here. `step` is entered for each of its steps.
     """
     secured = Secured(connection, context)
     allowed = HANDSHAKE_BYTES
     while True:
-        done, data = secured.handshake()
+        async with step():
+            done, data = secured.handshake()
         await send_plain(connection, data)
         if done:
             break

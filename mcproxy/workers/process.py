@@ -22,12 +22,15 @@ from mcproxy.server.status_part import NO_PART, Part
 from mcproxy.workers.answers import Answers
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.handover import Current
+from mcproxy.workers.reports import Detail
 
 ANSWER_TIME = 1.0
 """Seconds that a worker has for a report that is asked for."""
 PIECE = 256 * 1024
 """Bytes of a generation's material that are sent at once."""
 _LAST_WORDS = 1.0
+# Of one report: many times as many as there are.
+_MOST_FAMILIES = 10_000
 
 log = get_logger()
 
@@ -73,6 +76,8 @@ class WorkerProcess:
         self._ended = False
         self._is_ahead = is_ahead
         self._report = report
+        # Of the report that is coming.
+        self._figures: Families = []
         self._asked = 0
         self._answered = 0
         self._next_answer = trio.Event()
@@ -129,11 +134,11 @@ class WorkerProcess:
             self._channel.close()
         return _ending(self._process.returncode)
 
-    async def ask_for_report(self, *, detailed: bool = False) -> bool:
-        """Whether a report came in time that was made after this was called. If `detailed`, `part` is of then too."""
+    async def ask_for_report(self, detail: Detail) -> bool:
+        """Whether a report that was made after this was called came in time. Detail.STATUS renews `part` too."""
         self._asked += 1
         mine = self._asked
-        self._channel.send(0, "report", mine, detailed)
+        self._channel.send(0, "report", mine, detail)
         with trio.move_on_after(ANSWER_TIME):
             while self._answered < mine:
                 await self._next_answer.wait()
@@ -192,8 +197,12 @@ class WorkerProcess:
         try:
             while (frame := await self._channel.receive()) is not None:
                 number, what, *arguments = frame
-                if what == "report":
+                if what == "figures":
+                    self._take_figures(*arguments)
+                elif what == "report":
                     self._take_report(*arguments)
+                elif what == "readiness":
+                    self._take_readiness(*arguments)
                 elif what == "serves":
                     self.serves = Serves(*arguments)
                     self._renewed_late()
@@ -218,9 +227,23 @@ class WorkerProcess:
             generation, ended = self.serves
             log.info("late_worker_reloaded", worker=self.number, generation=generation, connections_ended=ended)
 
-    def _take_report(self, asked: int, obstacle: str | None, families: Families, part: Part | None) -> None:
-        self._report(families)
+    def _take_readiness(self, obstacle: str | None) -> None:
+        if not isinstance(obstacle, str | None):
+            raise TypeError
         self.obstacle = obstacle
+
+    def _take_figures(self, families: Families) -> None:
+        self._figures += families
+        if len(self._figures) > _MOST_FAMILIES:
+            raise ValueError
+
+    def _take_report(self, asked: int, obstacle: str | None, part: Part | None) -> None:
+        if not isinstance(asked, int) or not isinstance(part, dict | None):
+            raise TypeError
+        # All at once, so that what is shown is of one report: half of one is forgotten with its worker.
+        figures, self._figures = self._figures, []
+        self._report(figures)
+        self._take_readiness(obstacle)
         self.part = self.part if part is None else part
         self.reported_at = trio.current_time()
         if asked > self._answered:

@@ -1,6 +1,7 @@
 """`mcproxy run` with several workers: what the parent opens, and what it serves itself, its admin port."""
 
 import contextlib
+from functools import partial
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -20,9 +21,10 @@ from mcproxy.server.reload import Loaded
 from mcproxy.server.serve import raise_descriptor_limit
 from mcproxy.server.service_manager import ServiceManager
 from mcproxy.server.signals import HANDLED, LateSignals
-from mcproxy.server.status import Look, Status
+from mcproxy.server.status import SAMPLED, Look, Status
 from mcproxy.server.status_part import own_part
 from mcproxy.server.upstream_statistics import UpstreamStatistics
+from mcproxy.workers.reports import Detail
 from mcproxy.workers.supervisor import Supervisor
 
 log = get_logger()
@@ -69,7 +71,7 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
     async def figures_text(content_type: str) -> bytes:
         async with trio.open_nursery() as both:
             both.start_soon(statistics.refresh)
-            both.start_soon(watch.ask_all)
+            both.start_soon(watch.ask_all, Detail.METRICS)
         together.update(_OWN, families_of(own))
         return await exposition(registry, content_type)
 
@@ -80,7 +82,7 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
         return await shared.page(content_type), content_type
 
     async def ready() -> str | None:
-        await watch.ask_all()
+        await watch.ask_all(Detail.BRIEF)
         return watch.not_ready()
 
     async def healthy() -> str | None:
@@ -89,12 +91,12 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
     board = Status(opened.addresses())
 
     async def status(_: str) -> bytes:
-        await watch.ask_all(detailed=True)
+        await watch.ask_all(Detail.STATUS)
         together.update(_OWN, families_of(own))
         parts = [own_part(), *(worker.part for worker in watch.running())]
-        last_reload = supervisor.reloader.results.last
-        look = Look(supervisor.generation, registry.collect(), parts, watch.count(), watch.not_ready(), last_reload)
-        return board.body(look)
+        last_reload, files = supervisor.reloader.results.last, supervisor.reloader.fingerprints
+        generation, metrics = supervisor.generation, registry.collect()
+        return board.body(Look(generation, metrics, parts, watch.count(), watch.not_ready(), last_reload, files))
 
     with trio.open_signal_receiver(*HANDLED) as received:
         async with trio.open_nursery() as nursery:
@@ -106,7 +108,7 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
                 busy=contextlib.nullcontext,
             )
             nursery.start_soon(statistics.run)
-            nursery.start_soon(board.sample_forever, together.collect, watch.reported_at)
+            nursery.start_soon(board.sample_forever, partial(together.collect_only, SAMPLED), watch.reported_at)
             if late_signals.reload:
                 supervisor.reloader.ask()
             await supervisor.run(received)

@@ -9,6 +9,7 @@ from mcproxy.observe.saturation import DRAINING
 from mcproxy.observe.together import WorkerCount
 from mcproxy.server.clients import log_readiness
 from mcproxy.workers.process import WorkerProcess
+from mcproxy.workers.reports import Detail
 
 MISSING = 10.0
 """Seconds that a worker may be down, or silent, before the parent isn't healthy. A restart takes about one."""
@@ -64,11 +65,11 @@ class Watch:
         """For the metrics."""
         return WorkerCount(self._configured, len(self._serving), len(self._silent), self.restarts)
 
-    async def ask_all(self, *, detailed: bool = False) -> None:
-        """Have all reports renewed, and note who doesn't answer. `detailed` is as of ask_for_report."""
+    async def ask_all(self, detail: Detail) -> None:
+        """Have all reports renewed, and note who doesn't answer."""
 
         async def ask(worker: WorkerProcess) -> None:
-            if await worker.ask_for_report(detailed=detailed):
+            if await worker.ask_for_report(detail):
                 self._silent.discard(worker.number)
             elif worker.number in self._serving:
                 self._silent.add(worker.number)

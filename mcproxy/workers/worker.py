@@ -15,7 +15,6 @@ import trio
 from mcproxy.config.material import Material
 from mcproxy.config.schema import Settings
 from mcproxy.observe import log
-from mcproxy.observe.together import families_of
 from mcproxy.server.build import build
 from mcproxy.server.clients import serve_clients
 from mcproxy.server.generation import generation_of
@@ -23,16 +22,14 @@ from mcproxy.server.loading import in_thread
 from mcproxy.server.opening import Listening
 from mcproxy.server.signals import HANDLED
 from mcproxy.server.state import Generation, ServerState
-from mcproxy.server.status_part import part_of
 from mcproxy.server.swap import swap
 from mcproxy.workers.channel import Channel
 from mcproxy.workers.handover import OtherVersion, read, unpack
 from mcproxy.workers.questions import Questions, RemoteAttempts, RemoteEntrance
+from mcproxy.workers.reports import Reports
 
 THREADS = 1
 """Passwords that one worker hashes at once: with several, the cores are theirs to serve with."""
-REPORT_INTERVAL = 1.0
-"""Seconds between two reports that nobody asked for: what a worker that is killed has counted since is lost."""
 _LAST_WORDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -85,43 +82,45 @@ class _Worker:
         workers = material.settings.workers
         state = build(generation_of(number, material), entrance, attempts, threads=THREADS, processes=workers)
         del material
+        reports = Reports(state, self._channel)
         listening = [Listening(name, socket.socket(fileno=fd), *how) for name, fd, *how in first[2]]
         log.set_debugging(first[3])
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._channel.send_forever)
-                nursery.start_soon(self._listen, state, nursery)
+                nursery.start_soon(self._listen, reports, nursery)
                 nursery.start_soon(self._heed, signals)
                 nursery.start_soon(self._renew_forever, state)
-                nursery.start_soon(self._report_forever, state)
+                nursery.start_soon(reports.answer_forever)
+                nursery.start_soon(reports.repeat_forever)
                 await serve_clients(
                     state,
                     listening,
-                    started=lambda: self._started(state),
-                    readiness=lambda _: self._report(state),
+                    started=lambda: self._started(reports),
+                    readiness=lambda _: reports.tell_readiness(),
                     wait_for_stop=self._wait_for_stop,
                     stop_listening=lambda: _close_own(listening),
                 )
-                self._report(state)
                 with trio.move_on_after(_LAST_WORDS):
+                    await reports.make_last()
                     await self._channel.all_sent()
                 nursery.cancel_scope.cancel()
         for listens in listening:
             listens.sock.close()
         self._channel.close()
 
-    def _started(self, state: ServerState) -> None:
-        self._report(state)
+    def _started(self, reports: Reports) -> None:
+        reports.tell_readiness()
         self._channel.send(0, "started")
 
-    async def _listen(self, state: ServerState, nursery: trio.Nursery) -> None:
+    async def _listen(self, reports: Reports, nursery: trio.Nursery) -> None:
         """Act on what the parent says; without a parent there is nothing to go on for."""
         while (frame := await self._channel.receive()) is not None:
             number, what, *arguments = frame
             if number:
                 self._questions.answered(number, what)
             elif what == "report":
-                self._report(state, *arguments)
+                reports.ask(*arguments)
             elif what == "material":
                 self._take_piece(*arguments)
             elif what == "look_again":
@@ -164,18 +163,6 @@ class _Worker:
         async for number in signals:
             if number != signal.SIGHUP:
                 self._stop.set()
-
-    async def _report_forever(self, state: ServerState) -> None:
-        while True:
-            await trio.sleep(REPORT_INTERVAL)
-            # One whose relay is stuck is silent, and its parent will say so.
-            if await state.relay.turns() and not self._channel.congested:
-                self._report(state)
-
-    def _report(self, state: ServerState, asked: int = 0, detailed: bool = False) -> None:
-        """`asked` is the number that the parent gave, if it did."""
-        part = part_of(state) if detailed else None
-        self._channel.send(0, "report", asked, state.not_ready(), families_of(state.metrics.registry), part)
 
 
 def _close_own(listening: list[Listening]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-from functools import partial
 
 import pytest
 import trio
@@ -14,6 +13,7 @@ from mcproxy.server import admin
 from mcproxy.server.admin_access import AdminMaterial, Guard
 from mcproxy.server.admin_pages import Pages
 from mcproxy.server.exposition import exposition, negotiated
+from mcproxy.server.pace import Pace
 from mcproxy.server.tls import server_context
 
 HOST = "localhost"
@@ -57,10 +57,10 @@ class Server:
         pages = Pages(ready=self.ready, healthy=self.healthy, metrics=self.exposition, status=self.status)
         guard = Guard(lambda: self.material, trio.current_time)
         if health_only:
-            serve = partial(admin.serve_admin, listening, pages=pages.health_alone(), guard=None, busy=self.busy)
+            port = admin.Port(pages.health_alone(), None, self.busy, Pace())
         else:
-            serve = partial(admin.serve_admin, listening, pages=pages, guard=guard, busy=self.busy)
-        nursery.start_soon(serve)
+            port = admin.Port(pages, guard, self.busy, Pace())
+        nursery.start_soon(admin.serve_admin, listening, port)
         return self
 
     async def ask(self, raw):

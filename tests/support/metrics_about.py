@@ -40,8 +40,8 @@ counts there with all its keys. All other reasons are the log's own (`request_re
 
 `mcproxy_principal_*` tell apart the first 200 principals that have logged in to a worker since it started; all others
 are counted together, as `kind="other", principal="other"`. A reload doesn't make room; a worker that is started anew
-begins with nobody. With several workers each has 200 of its own, and `/metrics` the sum; one that is killed loses what it
-counted of them since the last scrape."""
+begins with nobody. With several workers each has 200 of its own, and `/metrics` the sum; one that is killed loses what
+it counted of them since the last scrape."""
 
 DURATIONS: Final = """\
 `mcproxy_request_duration_seconds` is a sample: each link times one request at a time, and the next a millisecond after

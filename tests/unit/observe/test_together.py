@@ -3,12 +3,13 @@
 import json
 import subprocess
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mcproxy.observe.metrics import LoginResult, Metrics, TrafficSnapshot, ready_gauge
-from mcproxy.observe.together import Together, WorkerCollector, WorkerCount, families_of
+from mcproxy.observe.together import SLICE, Together, WorkerCollector, WorkerCount, families_of
 
 
 def report(metrics_or_registry):
@@ -113,6 +114,55 @@ def test_series_that_only_one_has_are_there():
         together.update(process, report(registry))
     found = samples(together)
     assert (found["things_total", ("kind", "x")], found["things_total", ("kind", "y")], found["level",]) == (1, 1, 4)
+
+
+def test_a_family_may_come_in_pieces_and_one_that_does_not_come_stays():
+    disable_created_metrics()
+    registry = CollectorRegistry()
+    things = Counter("things", "Things.", ["kind"], registry=registry)
+    level = Gauge("level", "A level.", registry=registry)
+    for number in range(SLICE + 1):
+        things.labels(str(number)).inc()
+    level.set(2)
+    together = Together()
+    pieces = report(registry)
+    assert [(name, len(samples)) for name, _, _, samples in pieces] == [("things", SLICE), ("things", 1), ("level", 1)]
+    together.update(1, pieces)
+    level.set(3)
+    together.update(1, [piece for piece in report(registry) if piece[0] == "level"])
+    found = samples(together)
+    assert sum(value for (name, *_), value in found.items() if name == "things_total") == SLICE + 1
+    assert found["level",] == 3
+
+
+def test_who_sums_goes_on_with_what_he_began_with():
+    together = Together()
+    together.update(1, report(worker(hits=3, sessions=1, logins=2)))
+    metrics = together.collect()
+    first = next(metrics)
+    together.ended(1)
+    together.update(2, report(worker(hits=9, sessions=9, logins=9)))
+    found = {sample.name: sample.value for metric in (first, *metrics) for sample in metric.samples}
+    assert found["mcproxy_hits_total"] == 3
+
+
+def test_some_alone():
+    together = Together()
+    for process in (1, 2):
+        together.update(process, report(worker(hits=3, sessions=1, logins=2)))
+    together.ended(1)
+    metrics = list(together.collect_only(["mcproxy_hits_total", "mcproxy_requests_total", "mcproxy_none_total"]))
+    sums = {metric.name: sum(sample.value for sample in metric.samples) for metric in metrics}
+    assert sums == {"mcproxy_requests": 6, "mcproxy_hits": 6}
+
+
+@pytest.mark.parametrize("value", ["1", None, [1]])
+def test_what_is_no_figure_changes_nothing(value):
+    together = Together()
+    together.update(1, [["a", "A.", "gauge", [["a", {}, 1]]]])
+    with pytest.raises(TypeError):
+        together.update(1, [["a", "A.", "gauge", [["a", {}, value]]]])
+    assert samples(together) == {("a",): 1}
 
 
 def test_promtool_accepts_it():

@@ -78,12 +78,29 @@ def test_certificates_of_a_month_are_no_reason():
 
 def test_workers_that_are_missing_or_silent():
     assert reasons(workers={"configured": 4, "alive": 3, "silent": 1, "restarts": 2}) == [
-        ("warning", "1 of 4 workers is not running"),
-        ("warning", "1 worker did not answer; their figures are old"),
+        ("critical", "1 of 4 workers is not running"),
+        ("critical", "1 worker did not answer; their figures are old"),
     ]
     assert reasons(workers={"configured": 2, "alive": 0, "silent": 0, "restarts": 2}) == [
         ("critical", "2 of 2 workers are not running")
     ]
+
+
+@pytest.mark.parametrize(
+    ("alive", "silent", "ready", "sentence"),
+    [
+        (1, 0, "worker 2 is not serving", "It can't serve all requests: worker 2 is not serving."),
+        (2, 1, "worker 2 does not answer", "It can't serve all requests: worker 2 does not answer."),
+        (1, 1, "worker 1 does not answer", "It can't serve requests: worker 1 does not answer."),
+        (0, 0, "worker 1 is not serving", "It can't serve requests: worker 1 is not serving."),
+        (1, 0, None, "It serves requests, but something is seriously wrong."),
+    ],
+)
+def test_one_worker_that_does_not_serve_is_as_serious_in_the_sentence_as_in_the_reasons(alive, silent, ready, sentence):
+    workers = {"configured": 2, "alive": alive, "silent": silent, "restarts": 0}
+    said = verdict(status(ready=ready, workers=workers))
+    assert (said["level"], said["sentence"]) == ("critical", sentence)
+    assert {reason["level"] for reason in said["reasons"]} == {"critical"}
 
 
 def test_limits_that_are_nearly_reached():

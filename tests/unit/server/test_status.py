@@ -26,6 +26,8 @@ upstreams:
     login: {method: sasl, mechanism: SCRAM-SHA-256, username: proxy, password_environment: PATH}
 """
 
+FILES = {"configuration": "5e" * 32}
+
 
 @pytest.fixture(scope="module")
 def generation():
@@ -38,7 +40,7 @@ class Board:
         self.status = Status({"a": ["127.0.0.1:1"]})
 
     def document(self, metrics=(), parts=(), workers=None, ready=None, last_reload=None):
-        look = Look(self.generation, metrics, list(parts), workers or WorkerCount(), ready, last_reload)
+        look = Look(self.generation, metrics, list(parts), workers or WorkerCount(), ready, last_reload, FILES)
         document = json.loads(self.status.body(look))
         assert self.status.body(look).isascii()
         return document
@@ -63,6 +65,7 @@ def test_without_any_figures_it_is_whole(board):
     document = board.document()
     assert document["principals"] == []
     assert document["refusals"] == []
+    assert document["files"] == [{"key": "configuration", "fingerprint": "5e" * 32}]
     assert document["last_reload"] is None
     assert document["saturation"]["busy"] is None
     assert [listener["name"] for listener in document["listeners"]] == ["a", "b"]
