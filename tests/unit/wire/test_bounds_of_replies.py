@@ -125,3 +125,8 @@ def test_only_the_proxys_own_reply_needs_nothing_from_upstream():
     own = Local(Collector(), b"x\r\n")
     assert own.local
     assert (own.upstream, own.count, own.cost, own.lookups) == (b"", "", 1, 0)
+
+
+def test_a_request_that_fails_owes_its_answers_but_the_proxys_own_reply_does_not_fail():
+    assert [request_for(frame).unanswered for frame in (b"get a\r\n", b"get a b c\r\n", b"stats\r\n")] == [1, 3, 1]
+    assert Local(Collector(), b"x\r\n").unanswered == 0

@@ -50,6 +50,16 @@ class Crowd:
         return [sink.received for sink in self.sinks]
 
 
+def test_who_has_no_answer_yet_is_owed_one() -> None:
+    crowd = Crowd(b"get a\r\n", b"get b\r\n", b"get c\r\n")
+    assert crowd.group.unanswered == 3
+    # The first one's answer is whole once the second one's has begun.
+    crowd.read(value(b"a", b"1") + b"VALUE b 7 1\r\n1")
+    assert crowd.group.unanswered == 2
+    crowd.read(b"\r\n" + END)
+    assert crowd.group.unanswered == 0
+
+
 def value(key: bytes, data: bytes) -> bytes:
     return b"VALUE %s 7 %d\r\n%s\r\n" % (key, len(data), data)
 
