@@ -153,7 +153,7 @@ def running(store: Store, tmp_path: Path, certificates: Certificates) -> Iterato
         files.mkdir()
         users.mkdir(mode=0o700)
         write_users(users / "users", {"sammy": "correct horse"})
-        settings = configuration(tmp_path, "unix:/run/memcached/memcached.sock", certificates)
+        settings = configuration(tmp_path, f"unix:/run/memcached/{memcached.socket_path.name}", certificates)
         for source in (certificates.server_certificate, certificates.server_key):
             shutil.copy(source, files)
         tls = {"certificate": "/etc/mcproxy/server.crt", "key": "/etc/mcproxy/server.key"}

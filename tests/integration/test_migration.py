@@ -8,6 +8,7 @@ the same place, out of this Python's environment.
 import json
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.waiting import eventually
 
 PAGE = steps("migrate.md")
 SECTIONS = list(dict.fromkeys(step.section for step in PAGE))
-STILL_THERE = next(step for step in PAGE if "not dst" in step.commands)
+STILL_THERE = next(step for step in PAGE if step.commands.startswith("old="))
 INSTALL, BACK = "install", "back"
 NETWORK = """
 set -e
@@ -81,6 +82,8 @@ def test_every_step_prints_what_it_promises_and_interrupts_nobody(cache: Booted)
         if section.startswith("5."):
             start_clients(cache, "new")
             assert cache.run(STILL_THERE.commands).split() == ["8"]
+            with a_client_of_its_own(cache):
+                assert cache.run(STILL_THERE.commands).split() == ["9"]
             old = end_clients(cache, "old")
         if section.startswith("6."):
             switched = end_clients(cache, "new")
@@ -102,6 +105,16 @@ def start_clients(machine: Booted, kind: str) -> None:
     port = {"old": 11211, "new": 11212}[kind]
     connected = f"ss -Htn state established 'sport = :{port}' | wc -l"
     eventually("they are there", lambda: int(machine.run(connected)) >= 8, within=30, every=0.1)
+
+
+@contextmanager
+def a_client_of_its_own(machine: Booted) -> Iterator[None]:
+    """An application on the same machine as the cache, which comes from the cache's own address."""
+    client = "exec 3<> /dev/tcp/10.0.0.5/11211; echo $$ > /root/client.pid; exec sleep 600"
+    machine.run(f"rm -f /root/client.pid; nohup bash -c {shlex.quote(client)} > /dev/null 2>&1 < /dev/null &")
+    eventually("it is there", lambda: machine.run("cat /root/client.pid", check=False).strip().isdigit())
+    yield
+    machine.run("kill $(cat /root/client.pid)")
 
 
 def end_clients(machine: Booted, kind: str) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 A block marked `sh` is run by bash in a checkout of this repository; `sh client` on another machine. A block marked
 `text` that follows it holds lines that must be printed, in that order; others may stand between them. `...` stands for
-anything within a line, and blanks count as one. A block without a promise must end with status 0.
+anything within a line, and blanks count as one. A block without a promise must end with status 0; in one with a promise
+only the last command may fail.
 """
 
 import re
@@ -42,7 +43,7 @@ def steps(page: str) -> list[Step]:
 
 def follow(step: Step, run: Callable[[str], str]) -> None:
     """Run a step and compare. `run` takes a script and gives what it prints. Raises AssertionError."""
-    head = "set -e -o pipefail\n" if step.promised is None else ""
+    head = "set -e\n" if step.promised is not None else "set -e -o pipefail\n"
     told = run(head + step.commands)
     missing = first_missing(step.promised or "", told)
     assert missing is None, f"{step.section}:\n{step.commands}did not print\n{missing}\nbut\n{told}"
