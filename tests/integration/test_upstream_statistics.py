@@ -135,21 +135,28 @@ def test_a_reload_turns_it_off_and_on(start_proxy: StartProxy, short_path: Calla
     """Before a memcached of its own, so that nobody else's connections are counted."""
     server = Memcached(short_path()).start()
     try:
-        turned_off_and_on(start_proxy(server.address, admin=ASKING), server)
+        without = connections(server)
+        turned_off_and_on(start_proxy(server.address, admin=ASKING), server, without)
     finally:
         server.kill()
 
 
-def turned_off_and_on(program: Proxy, memcached: Memcached) -> None:
+def connections(memcached: Memcached) -> int:
+    """What it counts, the one that asks included."""
+    return int(memcached.statistics()["curr_connections"])
+
+
+def turned_off_and_on(program: Proxy, memcached: Memcached, without: int) -> None:
+    """`without` mcproxy it counts so many connections."""
     reloads = Reloads(program)
     assert up(program) == 1
-    eventually("all links are there", lambda: all(pool["links"] == pool["wanted"] for pool in pools(program)))
-    connections = int(memcached.statistics()["curr_connections"])
+    links = sum(pool["wanted"] for pool in pools(program))
+    eventually("links and one that asks are there", lambda: connections(memcached) == without + links + 1)
     reloads.settings["admin"] = {**ASKING, "upstream_statistics": False}
     reloads.write()
     os.kill(program.pid, signal.SIGHUP)
     eventually("nothing is told", lambda: "memcached_up" not in program.http("/metrics")[1])
-    eventually("the connection is closed", lambda: int(memcached.statistics()["curr_connections"]) == connections - 1)
+    eventually("the connection is closed", lambda: connections(memcached) == without + links)
     reloads.settings["admin"] = ASKING
     reloads.write()
     os.kill(program.pid, signal.SIGHUP)
