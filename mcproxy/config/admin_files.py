@@ -44,6 +44,9 @@ def admin_notes(admin: Admin, now: datetime, soon: int, changeable: str, place: 
     yield from server_notes(admin.tls.certificate, now, soon, (*at, "certificate"))
     authority = admin.tls.client_ca
     if authority is not None:
+        if admin.health_bind is None:
+            message = "mcproxy health has no certificate: it always fails, and so does a container's check by it"
+            yield Finding((*at, "client_ca"), f"{message}; set admin.health_bind")
         yield from authority_notes(authority, now, soon, (*at, "client_ca"))
         yield from authority_kind_notes(authority, (*at, "client_ca"))
     for key, path in (("certificate", admin.tls.certificate), ("client_ca", authority)):

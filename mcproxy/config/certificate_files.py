@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mcproxy.config.problems import Finding, Place
+from mcproxy.config.regular_file import read_regular_file
 
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -24,12 +25,12 @@ _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----",
 
 def load_certificates(path: Path) -> list[x509.Certificate]:
     """All of a file. Raises OSError, and one of UNREADABLE, which the configuration's check has told."""
-    return x509.load_pem_x509_certificates(path.read_bytes())
+    return x509.load_pem_x509_certificates(read_regular_file(path).content)
 
 
 def unreadable(path: Path, place: Place, *, names: bool = True) -> Iterator[Finding]:
     """What OpenSSL has taken and can't be read here; without `names` those of subject and issuer don't matter."""
-    blocks = _BLOCK.findall(path.read_bytes())
+    blocks = _BLOCK.findall(read_regular_file(path).content)
     for number, block in enumerate(blocks, 1):
         which = f"certificate {number} of {len(blocks)} in {path}" if len(blocks) > 1 else f"the certificate in {path}"
         try:

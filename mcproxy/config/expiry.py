@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cryptography import x509
 
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.problems import Finding, Place
+from mcproxy.config.regular_file import read_regular_file
 from mcproxy.config.revocation import load_crls
 from mcproxy.config.schema import ListenerTls, UpstreamTls
 
@@ -21,24 +22,32 @@ def expiries(tls: ListenerTls) -> dict[str, float]:
     Of several in a file the earliest, and of a CRL the time at which the next one is due. A file that only OpenSSL can
     read is left out. Raises OSError.
     """
-    return _earliest(
-        ("certificate", tls.certificate, _certificates_end),
-        ("client_ca", tls.client_ca, _certificates_end),
-        ("crl", tls.crl, _crls_end),
-    )
+    return _earliest(("certificate", tls.certificate), ("client_ca", tls.client_ca), ("crl", tls.crl))
 
 
 def upstream_expiries(tls: UpstreamTls) -> dict[str, float]:
     """As expiries, by the keys `ca` and `certificate` of an upstream."""
-    return _earliest(("ca", tls.ca, _certificates_end), ("certificate", tls.certificate, _certificates_end))
+    return _earliest(("ca", tls.ca), ("certificate", tls.certificate))
 
 
-def _earliest(*of_files: tuple[str, Path | None, Callable[[bytes], list[datetime]]]) -> dict[str, float]:
+def end_of(key: str, path: Path) -> float | None:
+    """The earliest end in the file of one of these keys; None for a list without one.
+
+    Raises OSError, and one of UNREADABLE.
+    """
+    content = read_regular_file(path).content
+    ends = _crls_end(content) if key == "crl" else _certificates_end(content)
+    return min(ends).timestamp() if ends else None
+
+
+def _earliest(*files: tuple[str, Path | None]) -> dict[str, float]:
     found = {}
-    for key, path, ends in of_files:
+    for key, path in files:
         if path is not None:
-            with contextlib.suppress(*UNREADABLE):  # of an empty list too
-                found[key] = min(ends(path.read_bytes())).timestamp()
+            with contextlib.suppress(*UNREADABLE):
+                end = end_of(key, path)
+                if end is not None:
+                    found[key] = end
     return found
 
 

@@ -13,29 +13,20 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from mcproxy.auth.users import Users
 from mcproxy.config.problems import Place, Problem
+from mcproxy.config.regular_file import File, read_regular_file
 from mcproxy.config.schema import Settings
 from mcproxy.config.source import PASSING, NotReadNow
-
-LARGEST = 64 * 2**20
-"""Bytes of one file that a configuration names. 100,000 users take about 20 MiB; a pipe or device would have no end."""
 
 _NOT_FILES: tuple[Place, ...] = (("saslauthd", "socket"),)
 """Names of what isn't read."""
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class File(NamedTuple):
-    """What a file held, and its permission bits."""
-
-    content: bytes
-    mode: int
 
 
 Files = dict[Path, File]
@@ -93,26 +84,12 @@ def read_files(settings: Settings) -> Files:
     files = {}
     for _, path in named_files(settings):
         try:
-            files[path] = _read(path)
+            files[path] = read_regular_file(path)
         except OSError as error:
             if error.errno in PASSING:
                 message = f"can't be read now: {os.strerror(error.errno)}"
                 raise NotReadNow([Problem(path, None, "", message)]) from None
     return files
-
-
-def _read(path: Path) -> File:
-    """Raises OSError, also for what is no regular file or too large."""
-    # Opening a pipe must not wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("is not a regular file")
-        content = opened.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError("is too large")
-    return File(content, stat.S_IMODE(status.st_mode))
 
 
 @contextlib.contextmanager

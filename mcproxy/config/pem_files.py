@@ -14,6 +14,8 @@ from pathlib import Path
 
 from mcproxy.config.certificate_files import unreadable
 from mcproxy.config.problems import Finding, Place
+from mcproxy.config.regular_file import LARGEST, read_regular_file
+from mcproxy.config.secret_files import holds_private_key
 
 _PEM_BLOCK = re.compile(r"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 _REASONS = {
@@ -28,8 +30,12 @@ def file_problems(path: Path, place: Place, hint: str = "") -> Iterator[Finding]
     """Whether there is a regular file that can be read."""
     hint = f"; {hint}" if hint else ""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             yield Finding(place, f"{path} is not a regular file")
+            return
+        if status.st_size > LARGEST:
+            yield Finding(place, f"{path} is too large: more than {LARGEST // 2**20} MiB")
             return
         with path.open("rb"):
             pass
@@ -43,12 +49,22 @@ def file_problems(path: Path, place: Place, hint: str = "") -> Iterator[Finding]
 def secret_file_problems(path: Path, place: Place, hint: str = "") -> Iterator[Finding]:
     """As file_problems, and nobody but its owner and group may read or write it: so that Kubernetes can mount it."""
     missing = list(file_problems(path, place, hint))
+    yield from missing or _open_to_everybody(path, place, "")
+
+
+def _open_to_everybody(path: Path, place: Place, what: str) -> Iterator[Finding]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        can = "read" if mode & stat.S_IROTH else "changed"
+        yield Finding(place, f"{path} {what}can be {can} by everybody (mode {mode:04o}); run: chmod o= {path}")
+
+
+def _certificate_problems(path: Path, place: Place) -> Iterator[Finding]:
+    """As file_problems; where a key stands beside the certificate, as secret_file_problems."""
+    missing = list(file_problems(path, place))
     yield from missing
-    if not missing:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & (stat.S_IROTH | stat.S_IWOTH):
-            can = "read" if mode & stat.S_IROTH else "changed"
-            yield Finding(place, f"{path} can be {can} by everybody (mode {mode:04o}); run: chmod o= {path}")
+    if not missing and holds_private_key(read_regular_file(path).content):
+        yield from _open_to_everybody(path, place, "holds a private key and ")
 
 
 def _me() -> str:
@@ -58,7 +74,7 @@ def _me() -> str:
 def pair_problems(certificate: Path, key: Path, place: Place) -> Iterator[Finding]:
     """Whether a certificate and its key can be shown to whoever is at the other end; `place` is the section's."""
     pair = [
-        *file_problems(certificate, (*place, "certificate")),
+        *_certificate_problems(certificate, (*place, "certificate")),
         *secret_file_problems(key, (*place, "key")),
         *pem_problems(certificate, (*place, "certificate"), "CERTIFICATE"),
         *pem_problems(key, (*place, "key"), "PRIVATE KEY"),
@@ -78,9 +94,7 @@ def authority_problems(path: Path, place: Place, *, names: bool = True) -> Itera
 def pem_problems(path: Path, place: Place, wanted: str) -> Iterator[Finding]:
     """Whether a file holds whole PEM blocks of the wanted kind; OpenSSL would only say "PEM lib"."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return
-        text = path.read_bytes().decode("latin-1")
+        text = read_regular_file(path).content.decode("latin-1")
     except OSError:
         return  # file_problems told it
     marks: list[tuple[str, str]] = _PEM_BLOCK.findall(text)

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates, may_sign_lists
 from mcproxy.config.problems import Finding, Place
+from mcproxy.config.regular_file import read_regular_file
 
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 # What OpenSSL (crypto/x509/x_crl.c) doesn't mind in a list though it is critical.
@@ -37,13 +38,13 @@ def covers_all(crl: Path, client_ca: Path) -> bool:
 
     Raises OSError and ValueError.
     """
-    lists = load_crls(crl.read_bytes())
+    lists = load_crls(read_regular_file(crl).content)
     return all(_lists_of(authority, lists) for authority in load_certificates(client_ca))
 
 
 def check_crl(crl: Path, client_ca: Path, place: Place) -> Iterator[Finding]:
     """What stands against the lists in a file that holds whole PEM blocks of them."""
-    content = crl.read_bytes()
+    content = read_regular_file(crl).content
     if b"-----BEGIN CERTIFICATE-----" in content:
         yield Finding(place, f"{crl} holds a certificate, which would be trusted; authorities belong into client_ca")
     try:
@@ -66,7 +67,7 @@ def check_crl(crl: Path, client_ca: Path, place: Place) -> Iterator[Finding]:
 
 def crl_notes(crl: Path, client_ca: Path, now: datetime, soon: int, place: Place) -> Iterator[Finding]:
     """What is about to go wrong, within `soon` days, or has: a note each. The files are those that were checked."""
-    lists = load_crls(crl.read_bytes())
+    lists = load_crls(read_regular_file(crl).content)
     for authority in load_certificates(client_ca):
         name = authority.subject.rfc4514_string()
         for message in _notes_of(authority, name, _lists_of(authority, lists), now, soon):

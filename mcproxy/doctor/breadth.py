@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 from mcproxy.config.schema import Listener
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.doors import may_be_elsewhere
-from mcproxy.doctor.verdicts import Result, finding, note, ok
+from mcproxy.doctor.memcached_process import user_of
+from mcproxy.doctor.path_modes import Lapse, Who, readable
+from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.doctor.who_may import who_may
 from mcproxy.policy.allowlist import Network, canonical_network
 
@@ -128,11 +131,38 @@ def pass_words(deployment: Deployment) -> list[Result]:
             seen = f"the password for it is in {login.password_file} in clear text, as it has to be"
             results.append(note(f"upstream {name}", seen, "keep it out of backups"))
         listed = deployment.upstreams[name].settings.get("auth_enabled_ascii", "no")
-        if listed.startswith("/"):
-            results.append(note(f"upstream {name}", f"memcached keeps passwords in {listed} in clear text (-Y)"))
+        if listed != "no":
+            here = deployment.is_here(upstream)
+            results += _kept_by_memcached(f"upstream {name}", Path(listed), user_of(deployment.upstreams[name]), here)
     return results or [ok("passwords", "there are none")]
 
 
+def _kept_by_memcached(subject: str, path: Path, user: int | None, here: bool) -> Iterator[Result]:
+    """The file of memcached's -Y, judged as a secret if it is here; `user` is memcached's, if that can be seen."""
+    seen = f"memcached keeps passwords in {path} in clear text (-Y)"
+    lapses: list[Lapse] = []
+    if here and path.is_absolute():
+        try:
+            lapses = list(readable(path, frozenset() if user is None else frozenset({user})))
+        except FileNotFoundError:
+            pass  # in its container, perhaps
+        except OSError as error:
+            yield could_not_tell(
+                subject, f"who can read {path}, with memcached's passwords: {error.strerror}", _AS_ROOT
+            )
+            return
+    for lapse in lapses:
+        if lapse.who is Who.EVERYBODY or user is not None:
+            remedy = lapse.remedy if lapse.who is Who.EVERYBODY else _MEMCACHEDS_OWN
+            yield finding(subject, f"{seen}, and {lapse.words}", remedy)
+        else:
+            yield could_not_tell(subject, f"{seen}; {lapse.words}: whether that is memcached's user", _AS_ROOT)
+    if not lapses:
+        yield note(subject, seen, "see that only memcached's user can read it, and keep it out of backups")
+
+
+_AS_ROOT = "run this as root"
+_MEMCACHEDS_OWN = "give the file to memcached's user, or to a group in which nobody else is"
 LEAST_ITERATIONS = 10_000
 """Below, a stolen users file gives its passwords away too soon. RFC 7677 asks for 4096 at least; that was 2015."""
 _GUESSED = "who gets hold of the users file guesses passwords as fast as their verifiers allow"

@@ -13,7 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mcproxy.config.certificate_files import UNREADABLE, is_for, issued_by, load_certificates
-from mcproxy.config.expiry import expiries, upstream_expiries
+from mcproxy.config.expiry import end_of
+from mcproxy.config.material import named_files
+from mcproxy.config.regular_file import explained
+from mcproxy.config.schema import AdminTls, ListenerTls
+from mcproxy.config.upstream_schema import UpstreamTls
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 
@@ -33,30 +37,44 @@ def ends(deployment: Deployment) -> list[Result]:
     """How long everything is good for that has an end."""
     now = datetime.now(UTC).timestamp()
     results: list[Result] = []
-    for subject, keys in _with_an_end(deployment):
-        for key, end in keys.items():
+    for subject, key, path in _with_an_end(deployment):
+        try:
+            end = end_of(key, path)
+        except (OSError, *UNREADABLE) as error:
+            seen = f"until when its {_called(key)} is good: {file_problem(path, error)}"
+            results.append(could_not_tell(subject, seen))
+            continue
+        if end is not None:
             results.append(_end(subject, key, end, (end - now) / _DAY))
     return results or [ok("TLS", "no certificate is configured")]
 
 
-def _with_an_end(deployment: Deployment) -> Iterator[tuple[str, dict[str, float]]]:
-    """Raises OSError."""
-    for name, listener in deployment.settings.listeners.items():
-        if listener.tls is not None:
-            yield f"listener {name}", expiries(listener.tls)
-    for name, upstream in deployment.settings.all_upstreams.items():
-        if upstream.tls is not None:
-            yield f"upstream {name}", upstream_expiries(upstream.tls)
-    admin = deployment.settings.admin.tls
-    if admin is not None:
-        paths = {"certificate": admin.certificate, "client_ca": admin.client_ca}
-        found = {key: load_certificates(path) for key, path in paths.items() if path is not None}
-        yield "admin port", {key: min(one.not_valid_after_utc.timestamp() for one in of) for key, of in found.items()}
+def _with_an_end(deployment: Deployment) -> Iterator[tuple[str, str, Path]]:
+    """Whose it is, the key in the configuration, and the file."""
+    settings = deployment.settings
+    sections: list[tuple[str, ListenerTls | UpstreamTls | AdminTls | None]] = [
+        *((f"listener {name}", listener.tls) for name, listener in settings.listeners.items()),
+        *((f"upstream {name}", upstream.tls) for name, upstream in settings.all_upstreams.items()),
+        ("admin port", settings.admin.tls),
+    ]
+    for subject, tls in sections:
+        for (key,), path in () if tls is None else named_files(tls):
+            if key != "key":
+                yield subject, str(key), path
+
+
+def file_problem(path: Path, error: Exception) -> str:
+    """What the library says of a file that makes no sense would help nobody."""
+    return explained(error) if isinstance(error, OSError) else f"{path} holds nothing that can be read"
+
+
+def _called(key: str) -> str:
+    return "revocation list" if key == "crl" else key
 
 
 def _end(subject: str, key: str, end: float, days: float) -> Result:
     when = f"{datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M} UTC"
-    what = "revocation list" if key == "crl" else key
+    what = _called(key)
     if days < 0:
         return finding(subject, f"its {what} has expired on {when}", f"put a new one in the place of the file of {key}")
     if key in _WITHOUT_DAYS:
@@ -75,7 +93,7 @@ def strength(deployment: Deployment) -> list[Result]:
         try:
             found = load_certificates(path)
         except (OSError, *UNREADABLE) as error:
-            results.append(could_not_tell(subject, f"{path} can't be read: {error}"))
+            results.append(could_not_tell(subject, f"how strong it is: {file_problem(path, error)}"))
             continue
         problems = [*_weak(found), *(_unfit(found, purpose) if purpose else [])]
         results += [finding(subject, f"{path}: {problem}", "have it issued anew") for problem in problems]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
 from mcproxy.auth.users import Users
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.config.load import Reading
-from mcproxy.config.material import Material, read_files
-from mcproxy.config.problems import ConfigurationError
+from mcproxy.config.material import Material, named_files, read_files
+from mcproxy.config.problems import ConfigurationError, dotted
 from mcproxy.config.schema import Settings, Upstream
 from mcproxy.config.source import read_text
 from mcproxy.doctor.addresses_here import is_loopback, local_addresses
 from mcproxy.doctor.names import Hosts, resolved
-from mcproxy.doctor.running_status import Status, ask_status
+from mcproxy.doctor.running_status import Status, running_status
 from mcproxy.doctor.sockets_here import (
     Bound,
     BoundPath,
@@ -32,6 +33,8 @@ from mcproxy.doctor.upstream_facts import UpstreamFacts, upstream_facts
 
 _LISTENER_PATIENCE = 1.0
 """Seconds that a connection to a unix socket may take."""
+_MACHINE_PATIENCE = 20.0
+"""Seconds for this machine's tables, and all unix sockets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,13 @@ class Asked:
     key: Path | None = None
 
 
+class Refusal(NamedTuple):
+    """What a start by this user would stop at. `unreadable`: a file that this user may not read; another may."""
+
+    problem: str
+    unreadable: bool = False
+
+
 @dataclass(frozen=True)
 class Deployment:
     """Everything that several examinations need. `refusals` is what the next start or reload would stop at, `status`
@@ -54,7 +64,7 @@ class Deployment:
 
     asked: Asked
     material: Material
-    refusals: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
     status: Status | None
     silence: str
     upstreams: dict[str, UpstreamFacts]
@@ -102,7 +112,15 @@ class Deployment:
         return {one.inode for one in self.paths if one.path == path and one.inode in held}
 
 
-def read_material(path: Path) -> tuple[Material, tuple[str, ...]]:
+def status_remedy(deployment: Deployment) -> str:
+    """What to do where there is no status."""
+    tls = deployment.settings.admin.tls
+    if tls is not None and tls.client_ca is not None and deployment.asked.certificate is None:
+        return "the admin port asks for a certificate: give --certificate FILE --key FILE"
+    return "see that it runs, and that the files of its section admin can be read"
+
+
+def read_material(path: Path) -> tuple[Material, tuple[Refusal, ...]]:
     """What is on disk, and what a start would refuse about its files.
 
     Raises ConfigurationError if nothing can be made of the configuration itself. A file that everybody can read, say,
@@ -115,13 +133,27 @@ def read_material(path: Path) -> tuple[Material, tuple[str, ...]]:
         alone = Reading(text, path, files={}, check_machine=False, stand_in_key=lambda _: None).material()
         files = read_files(alone.settings)
         material = Reading(text, path, files=files, check_machine=False, stand_in_key=lambda _: None).material()
-        return material, tuple(str(problem) for problem in refused.problems)
+        closed = {dotted(place) for place, path in named_files(alone.settings) if _is_closed_to_us(path)}
+        return material, tuple(Refusal(str(problem), problem.key in closed) for problem in refused.problems)
 
 
-async def look_at(asked: Asked, material: Material, refusals: tuple[str, ...]) -> Deployment:
+def _is_closed_to_us(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
+
+
+async def look_at(asked: Asked, material: Material, refusals: tuple[Refusal, ...]) -> Deployment:
     """Gather what examinations share. Raises OSError if this machine's own tables can't be read."""
     settings = material.settings
-    addresses, bound, paths, listening, holders = await trio.to_thread.run_sync(_machine, settings)
+    try:
+        with trio.fail_after(_MACHINE_PATIENCE):
+            machine = await trio.to_thread.run_sync(_machine, settings, abandon_on_cancel=True)
+    except trio.TooSlowError:
+        raise TimeoutError(f"this machine's tables of sockets were not read within {_MACHINE_PATIENCE:g} s") from None
+    addresses, bound, paths, listening, holders = machine
     hosts = await resolved(settings)
     status: Status | None = None
     silence = ""
@@ -129,8 +161,7 @@ async def look_at(asked: Asked, material: Material, refusals: tuple[str, ...]) -
 
     async def gather_status() -> None:
         nonlocal status, silence
-        work = partial(ask_status, settings, asked.certificate, asked.key)
-        status, silence = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+        status, silence = await running_status(settings, asked.certificate, asked.key)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gather_status)

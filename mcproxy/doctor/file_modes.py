@@ -8,15 +8,13 @@ from pathlib import Path
 
 from mcproxy.config.addresses import UnixAddress
 from mcproxy.config.material import named_files
-from mcproxy.config.problems import Place, dotted
+from mcproxy.config.problems import dotted
+from mcproxy.config.secret_files import is_public, secret_files
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.path_modes import Lapse, Who, changeable, readable, replaceable, user_name
 from mcproxy.doctor.running import running_user, trusted_users
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.files.stand_in_key import stand_in_key_path
-
-_SECRET = frozenset({"key", "users_file", "password_file", "token_file"})
-"""Last words of the keys that name a file nobody else may read."""
 
 
 def files(deployment: Deployment) -> list[Result]:
@@ -28,7 +26,9 @@ def files(deployment: Deployment) -> list[Result]:
             lapses = [*(readable(path, trusted) if secret else ()), *changeable(path, trusted)]
             lapses += replaceable(path, trusted)
         except OSError as error:
-            results.append(could_not_tell(f"{what} {path}", error.strerror or "unknown", "run this as root"))
+            closed = isinstance(error, PermissionError)
+            remedy = "run this as root" if closed else "put it right, or name another"
+            results.append(could_not_tell(f"{what} {path}", error.strerror or "unknown", remedy))
             continue
         results += [_judged(f"{what} {path}", lapse, known) for lapse in lapses]
     return results or [ok("all files", "nobody but root and the proxy's user can change them, or read what is secret")]
@@ -37,17 +37,15 @@ def files(deployment: Deployment) -> list[Result]:
 def _files(deployment: Deployment) -> Iterator[tuple[str, Path, bool]]:
     yield "the configuration", deployment.asked.config, False
     seen = set()
+    secret = secret_files(deployment.settings, deployment.material.files)
     for place, path in named_files(deployment.settings):
         if path not in seen:
             seen.add(path)
-            yield dotted(place), path, _is_secret(place)
+            also = " (a private key is in it)" if is_public(place) and path in secret else ""
+            yield f"{dotted(place)}{also}", path, path in secret
     users_file = deployment.settings.users_file
     if users_file is not None and stand_in_key_path(users_file).exists():
         yield "the key beside users_file", stand_in_key_path(users_file), True
-
-
-def _is_secret(place: Place) -> bool:
-    return str(place[-1]) in _SECRET
 
 
 def _judged(subject: str, lapse: Lapse, known: bool) -> Result:

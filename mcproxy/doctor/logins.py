@@ -12,7 +12,6 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +24,10 @@ from mcproxy.config.addresses import UnixAddress
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.schema import ListenerTls
 from mcproxy.doctor.asking import probing_context
-from mcproxy.doctor.deployment import Deployment
+from mcproxy.doctor.certificates import file_problem
+from mcproxy.doctor.deployment import Deployment, status_remedy
 from mcproxy.doctor.doors import Door, doors
-from mcproxy.doctor.running_status import ask_status, failed_logins
+from mcproxy.doctor.running_status import failed_logins, running_status
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.relay.obstacle import NotOpened
 from mcproxy.relay.secured import Connection, Secured, socket_of
@@ -115,7 +115,11 @@ async def _wrong(deployment: Deployment, door: Door, how: tuple[str, str | None]
     name = f"mcproxy-doctor-{secrets.token_hex(4)}"
     what = f"{door.address}: a made-up name with a made-up password"
     began = time.time()
-    if deployment.status is not None and failed_logins(deployment.status, _source(door), began - APART):
+    if deployment.status is None:
+        # Each wrong login could be the one that slows down whoever shares this address.
+        why = f"{what} was not tried, as it can't be seen whether others have just failed: {deployment.silence}"
+        return could_not_tell(door.subject, why, status_remedy(deployment))
+    if failed_logins(deployment.status, _source(door), began - APART):
         seen = f"{what} was not tried: a login from here has just failed, and more would slow down others"
         return note(door.subject, seen, f"run this again in {APART:g} s")
     try:
@@ -123,7 +127,7 @@ async def _wrong(deployment: Deployment, door: Door, how: tuple[str, str | None]
         connection = await _log_in(door, protocol, credentials, _shown(deployment))
     except LoginRefused:
         if why := await _unchecked(deployment, door, began):
-            return could_not_tell(door.subject, f"{what} is refused unchecked: {why}", _LATER)
+            return could_not_tell(door.subject, f"{what} is refused{why}", _LATER)
         return ok(door.subject, f"{what} is refused ({_named(mechanism)})")
     except _Impostor as shown:
         return could_not_tell(door.subject, f"{door.address} {shown}: no login was tried")
@@ -143,7 +147,7 @@ async def _right(deployment: Deployment, door: Door, protocol: str, credentials:
         connection = await _log_in(door, protocol, credentials, _shown(deployment))
     except LoginRefused as refused:
         if why := await _unchecked(deployment, door, began):
-            return [could_not_tell(door.subject, f"{what} is refused unchecked: {why}", _LATER)]
+            return [could_not_tell(door.subject, f"{what} is refused{why}", _LATER)]
         return [finding(door.subject, f"{what} is refused: {refused}", 'see "mcproxy user verify", and the log')]
     except _Impostor as shown:
         return [could_not_tell(door.subject, f"{what} was not tried: {door.address} {shown}")]
@@ -161,13 +165,14 @@ async def _right(deployment: Deployment, door: Door, protocol: str, credentials:
 
 
 async def _unchecked(deployment: Deployment, door: Door, since: float) -> str:
-    """Why a login that was refused has not been checked, as the proxy tells it; empty where it was. A client is told
-    the same either way."""
+    """Words for why a login that was refused may not have been checked, as the proxy tells it; empty where it was. A
+    client is told the same either way."""
     asked = deployment.asked
-    work = partial(ask_status, deployment.settings, asked.certificate, asked.key)
-    status, _ = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
-    reasons = [] if status is None else failed_logins(status, _source(door), since)
-    return next((reason for reason in reasons if not reason.startswith(WRONG)), "")
+    status, silence = await running_status(deployment.settings, asked.certificate, asked.key)
+    if status is None:
+        return f", and whether it was checked can't be seen: {silence}"
+    reasons = failed_logins(status, _source(door), since)
+    return next((f" unchecked: {reason}" for reason in reasons if not reason.startswith(WRONG)), "")
 
 
 def _source(door: Door) -> str:
@@ -228,11 +233,10 @@ async def _secured(tls: ListenerTls, sock: socket.socket, shown: _Shown) -> Secu
     """TLS to whoever has the key of the very certificate that is in the listener's file. Raises OSError, _Impostor."""
     secured = await secure(sock, probing_context(certificate=shown.certificate, key=shown.key), "mcproxy")
     try:
-        certificates = await trio.to_thread.run_sync(load_certificates, tls.certificate)
-    except OSError as error:
-        raise _Impostor(f"can't be compared with {tls.certificate}: {error.strerror or error}") from None
-    except UNREADABLE:
-        raise _Impostor(f"can't be compared with {tls.certificate}, which holds no certificate") from None
+        certificates = await trio.to_thread.run_sync(load_certificates, tls.certificate, abandon_on_cancel=True)
+    except (OSError, *UNREADABLE) as error:
+        problem = file_problem(tls.certificate, error)
+        raise _Impostor(f"can't be compared with its file's certificate: {problem}") from None
     if secured.certificate() != certificates[0].public_bytes(Encoding.DER):
         raise _Impostor("shows another certificate than its file")
     return secured

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mcproxy.config.addresses import TcpAddress
-from mcproxy.config.fingerprints import CONFIGURATION, fingerprints
-from mcproxy.config.look import look
+from mcproxy.config.fingerprints import CONFIGURATION, compared_files, fingerprints
 from mcproxy.config.machine import RESERVED_DESCRIPTORS
-from mcproxy.config.material import named_files
-from mcproxy.config.problems import dotted
-from mcproxy.doctor.deployment import Deployment
+from mcproxy.doctor.deployment import Deployment, status_remedy
 from mcproxy.doctor.path_modes import user_name
-from mcproxy.doctor.running import limits_of, running_process, status_of
+from mcproxy.doctor.running import limits_of, running_process, running_user, status_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 
 _SUBJECT = "the running proxy"
@@ -80,13 +78,11 @@ def _memory(limits: dict[str, tuple[str, str]]) -> Iterator[Result]:
 
 def same_as_disk(deployment: Deployment) -> list[Result]:
     """Whether what runs is what is on disk, by /status.json."""
-    results = [
-        finding("the configuration on disk", refusal, "mend it: the next start or reload refuses it")
-        for refusal in deployment.refusals
-    ]
+    results = [*_refusals(deployment)]
     status = deployment.status
     if status is None:
-        return [*results, could_not_tell(_SUBJECT, f"what it runs by: {deployment.silence}", "see that it runs")]
+        remedy = status_remedy(deployment)
+        return [*results, could_not_tell(_SUBJECT, f"what it runs by: {deployment.silence}", remedy)]
     last = status.get("last_reload")
     if isinstance(last, dict) and last.get("result") == "failure":
         seen = f"the last reload failed, and it runs on by what was before: {last.get('problem') or 'see its log'}"
@@ -96,6 +92,15 @@ def same_as_disk(deployment: Deployment) -> list[Result]:
     if (ready := status.get("ready")) is not None:
         results.append(finding(_SUBJECT, f"it is not ready: {ready}", "see docs/troubleshoot.md"))
     return results or [ok(_SUBJECT, "it runs by the configuration on disk, and by the files that this names")]
+
+
+def _refusals(deployment: Deployment) -> Iterator[Result]:
+    subject, ours = "the configuration on disk", running_user(deployment) == os.geteuid()
+    for problem, unreadable in deployment.refusals:
+        if unreadable and not ours:
+            yield could_not_tell(subject, problem, "run this as root or as its user, who may be allowed to read it")
+        else:
+            yield finding(subject, problem, "mend it: the next start or reload refuses it")
 
 
 def _differences(deployment: Deployment, status: dict[str, Any]) -> Iterator[Result]:
@@ -135,17 +140,23 @@ def _changed_since(deployment: Deployment, status: dict[str, Any]) -> Iterator[R
         seen = "it does not tell which files it has read: it is of another release than this mcproxy"
         yield could_not_tell(_SUBJECT, seen, "restart it")
         return
-    read = {str(row.get("key")): row.get("fingerprint") for row in rows if isinstance(row, dict)}
-    paths = {dotted(place): path for place, path in named_files(deployment.settings)}
-    here = fingerprints(deployment.material, look(paths.values()))
+    read = {str(row.get("key")): row for row in rows if isinstance(row, dict)}
+    here = fingerprints(deployment.material)
     configuration = deployment.asked.config
-    if read.get(CONFIGURATION) != here[CONFIGURATION]:
+    if read.get(CONFIGURATION, {}).get("fingerprint") != here[CONFIGURATION]:
         if not _is_read_soon(deployment, configuration):
             seen = f"it runs by another configuration than {configuration} holds now"
             yield finding(_SUBJECT, seen, "reload it (SIGHUP), or name the file that it runs by with --config")
         return  # files have other names in it, perhaps
-    for key, path in paths.items():
-        if key in here and read.get(key) != here[key] and not _is_read_soon(deployment, path):
+    for key, path in compared_files(deployment.material).items():
+        row = read.get(key, {})
+        unchanged = row.get("unchanged")  # of secrets the proxy itself tells
+        if "fingerprint" in row and path in deployment.material.files:
+            unchanged = row["fingerprint"] == here.get(key)
+        if unchanged is None:
+            seen = f"whether {path} ({key}) is still what it has read"
+            yield could_not_tell(_SUBJECT, seen, "see that it can be read, and run this again as root")
+        elif unchanged is not True and not _is_read_soon(deployment, path):
             seen = f"{path} ({key}) has been changed or replaced since it was read"
             yield finding(_SUBJECT, seen, "reload it (SIGHUP)")
 

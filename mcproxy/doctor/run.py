@@ -7,7 +7,8 @@ from typing import NamedTuple
 import trio
 
 from mcproxy.config.material import Material
-from mcproxy.doctor.deployment import Asked, Deployment, look_at
+from mcproxy.config.regular_file import explained
+from mcproxy.doctor.deployment import Asked, Deployment, Refusal, look_at
 from mcproxy.doctor.registry import EXAMINATIONS, Examination
 from mcproxy.doctor.verdicts import Result, could_not_tell
 
@@ -22,7 +23,10 @@ class Examined(NamedTuple):
 
 
 async def examine_all(
-    asked: Asked, material: Material, refusals: tuple[str, ...], examinations: tuple[Examination, ...] = EXAMINATIONS
+    asked: Asked,
+    material: Material,
+    refusals: tuple[Refusal, ...],
+    examinations: tuple[Examination, ...] = EXAMINATIONS,
 ) -> list[Examined]:
     """What each examination says, in the order of the registry. Raises OSError if nothing can be looked at."""
     deployment = await look_at(asked, material, refusals)
@@ -47,7 +51,7 @@ async def _examine(one: Examination, deployment: Deployment) -> list[Result]:
     except trio.TooSlowError:
         return [could_not_tell(one.name, f"it was not done within {PATIENCE:g} s")]
     except OSError as error:  # of this machine, such as no descriptors left
-        what = (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error))
-        return [could_not_tell(one.name, f"it could not be looked at: {what}", "mend that, and run this again")]
+        seen = f"it could not be looked at: {explained(error)}"
+        return [could_not_tell(one.name, seen, "mend that, and run this again")]
     except Exception as error:  # a fault of ours
         return [could_not_tell(one.name, f"it failed: {type(error).__name__}: {error}", "tell mcproxy's developers")]

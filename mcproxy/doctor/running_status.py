@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from mcproxy.cli.admin_client import AdminUnreachable, fetch
 from mcproxy.config.schema import Settings
 
 PATIENCE = 3.0
-"""Seconds."""
+"""Seconds for the request."""
+_PATIENCE_WITH_FILES = 2 * PATIENCE
+"""Seconds. The files that the request needs may be on a disk that hangs."""
 _LONGEST = 4 * 2**20
 
 Status = dict[str, Any]
@@ -32,6 +37,14 @@ def ask_status(settings: Settings, certificate: Path | None, key: Path | None) -
     if not _has_its_form(status):
         return None, "what the admin port serves as /status.json can't be read"
     return status, ""
+
+
+async def running_status(settings: Settings, certificate: Path | None, key: Path | None) -> tuple[Status | None, str]:
+    """As ask_status, in a thread and not for ever."""
+    with trio.move_on_after(_PATIENCE_WITH_FILES):
+        work = partial(ask_status, settings, certificate, key)
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+    return None, f"the admin port's files can't be read within {_PATIENCE_WITH_FILES:g} s"
 
 
 def _has_its_form(status: object) -> bool:

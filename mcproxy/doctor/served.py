@@ -12,6 +12,7 @@ from mcproxy.config.addresses import TcpAddress, UnixAddress
 from mcproxy.config.certificate_files import UNREADABLE, load_certificates
 from mcproxy.config.schema import Listener, ListenerTls, Upstream
 from mcproxy.doctor.asking import Answer, Outcome, ask, probing_context
+from mcproxy.doctor.certificates import file_problem
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.doors import Door, doors, may_be_elsewhere
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
@@ -56,11 +57,10 @@ async def _certificate(door: Door, file: Path) -> Result:
             door.subject, f"{door.address} shows no certificate: {answer.detail}", "is mcproxy running?"
         )
     try:
-        certificates = await trio.to_thread.run_sync(load_certificates, file)
-    except OSError as error:
-        return could_not_tell(door.subject, f"{file}: {error.strerror or error}")
-    except UNREADABLE:
-        return could_not_tell(door.subject, f"{file} holds no certificate that can be read")
+        certificates = await trio.to_thread.run_sync(load_certificates, file, abandon_on_cancel=True)
+    except (OSError, *UNREADABLE) as error:
+        seen = f"whether {door.address} shows its file's certificate: {file_problem(file, error)}"
+        return could_not_tell(door.subject, seen)
     if certificates[0].public_bytes(Encoding.DER) != answer.certificate:
         seen = f"{door.address} shows another certificate than {file} holds"
         remedy = 'run "mcproxy check", and reload: kill -HUP the proxy'

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import trio
 
 from mcproxy.config.addresses import TcpAddress
+from mcproxy.config.material import in_memory, named_files
+from mcproxy.config.regular_file import explained, read_regular_file
 from mcproxy.config.schema import Settings, Upstream
 from mcproxy.doctor.names import Hosts
 from mcproxy.relay.obstacle import NO_META_COMMANDS, TOO_OLD, NotOpened
@@ -70,10 +72,14 @@ def engine_of(upstream: Upstream, facts: UpstreamFacts) -> str:
 async def upstream_facts(settings: Settings, hosts: Hosts) -> dict[str, UpstreamFacts]:
     """Of every upstream, by name, all at once. Those whose names `hosts` has no address for are not asked."""
     try:
-        states = await trio.to_thread.run_sync(upstream_states, settings, settings)
-    except (OSError, ValueError) as error:
-        problem = f"its files can't be used: {error}"
+        with trio.fail_after(PATIENCE):
+            states = await trio.to_thread.run_sync(_states, settings, abandon_on_cancel=True)
+    except trio.TooSlowError:
+        problem = f"its files can't be read within {PATIENCE:g} s"
         return {name: UpstreamFacts(problem=problem) for name in settings.all_upstreams}
+    except (OSError, ValueError) as error:
+        why = explained(error) if isinstance(error, OSError) else str(error)
+        return {name: UpstreamFacts(problem=f"its files can't be used: {why}") for name in settings.all_upstreams}
     facts: dict[str, UpstreamFacts] = {}
 
     async def gather(name: str, state: UpstreamState) -> None:
@@ -89,6 +95,17 @@ async def upstream_facts(settings: Settings, hosts: Hosts) -> dict[str, Upstream
         for name, state in states.items():
             nursery.start_soon(gather, name, state)
     return facts
+
+
+def _states(settings: Settings) -> dict[str, UpstreamState]:
+    """Raises OSError and ValueError. OpenSSL is given no file of the disk, which may be a pipe by now."""
+    named = [path for upstream in settings.all_upstreams.values() for _, path in named_files(upstream)]
+    files = {path: read_regular_file(path) for path in named}
+    with in_memory(settings, files) as (readable, with_real_names):
+        try:
+            return upstream_states(settings, readable)
+        except OSError as error:
+            raise OSError(with_real_names(str(error))) from error
 
 
 def _protocol(settings: Settings, name: str, upstream: Upstream) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
 from mcproxy.doctor.deployment import Deployment
 from mcproxy.doctor.known_holes import HOLES, Hole, Release
-from mcproxy.doctor.package_fixes import Package, Program, package_of, program_of
+from mcproxy.doctor.memcached_process import NoProgram, program_run
+from mcproxy.doctor.package_fixes import Package, Program, package_of
 from mcproxy.doctor.upstream_facts import UpstreamFacts, engine_of
 from mcproxy.doctor.verdicts import Result, could_not_tell, finding, note, ok
 from mcproxy.doctor.who_may import who_may
@@ -30,12 +32,13 @@ def version(deployment: Deployment) -> list[Result]:
             results.append(could_not_tell(subject, f"which memcached it is: {why}"))
             continue
         here = deployment.is_here(upstream)
-        results += _judged(subject, facts, found[1], _program(deployment, facts) if here else None)
+        program = program_run(facts, is_root=os.geteuid() == 0) if here else NoProgram.ELSEWHERE
+        results += _judged(subject, facts, found[1], program)
     return results
 
 
-def _judged(subject: str, facts: UpstreamFacts, release: str, program: Program | None) -> Iterator[Result]:
-    if program is not None and program.replaced:
+def _judged(subject: str, facts: UpstreamFacts, release: str, program: Program | NoProgram) -> Iterator[Result]:
+    if isinstance(program, Program) and program.replaced:
         seen = f"memcached runs a program that has been replaced since it started ({program.path})"
         yield finding(subject, seen, "restart memcached", "an update mends what runs only once it is restarted")
     package = _package(program, release)
@@ -43,6 +46,12 @@ def _judged(subject: str, facts: UpstreamFacts, release: str, program: Program |
     holes = [hole for hole in HOLES if hole.affects(numbers) and hole.is_open(facts.settings)]
     left = [hole for hole in holes if package is None or hole.name not in package.fixes]
     told = f"memcached {release}" if package is None else f"memcached {package.version}"
+    if left and program is NoProgram.CLOSED:
+        seen = (
+            f"{told} has {len(left)} known holes, unless its package has mended them: its process can't be looked into"
+        )
+        yield could_not_tell(subject, seen, "run this as root")
+        return
     open_ones = [hole for hole in left if not hole.shielded]
     if open_ones:
         yield finding(subject, f"{told}: {_names(open_ones)}", f"update memcached; {open_ones[-1].source}")
@@ -57,22 +66,11 @@ def _judged(subject: str, facts: UpstreamFacts, release: str, program: Program |
         yield ok(subject, f"{told}: no known hole" + (f" ({mended} mended by its package)" if mended else ""))
 
 
-def _program(deployment: Deployment, facts: UpstreamFacts) -> Program | None:
-    """What runs, if it may be looked into, and is a memcached: a container counts processes anew."""
-    known = any(one.pid == facts.pid and one.name == "memcached" for one in deployment.processes)
-    if facts.pid is None or not known:
+def _package(program: Program | NoProgram, release: str) -> Package | None:
+    if isinstance(program, NoProgram) or program.replaced:
         return None
     try:
-        return program_of(facts.pid)
-    except OSError:
-        return None
-
-
-def _package(program: Program | None, release: str) -> Package | None:
-    if program is None or program.replaced:
-        return None
-    try:
-        return package_of(program.path, release)
+        return package_of(program, release)
     except OSError:
         return None
 

@@ -35,17 +35,25 @@ class Result:
     why: str = ""
 
 
+MOST_SHOWN = 1000
+"""Characters of what was seen: some of it is what others say of themselves."""
+
+
+def shown(seen: str) -> str:
+    return seen if len(seen) <= MOST_SHOWN else f"{seen[:MOST_SHOWN]}... ({len(seen)} characters)"
+
+
 def ok(subject: str, seen: str) -> Result:
-    return Result(Verdict.OK, subject, seen)
+    return Result(Verdict.OK, subject, shown(seen))
 
 
 def note(subject: str, seen: str, remedy: str = "", why: str = "") -> Result:
-    return Result(Verdict.NOTE, subject, seen, remedy, why)
+    return Result(Verdict.NOTE, subject, shown(seen), remedy, why)
 
 
 def finding(subject: str, seen: str, remedy: str, why: str = "") -> Result:
-    return Result(Verdict.FINDING, subject, seen, remedy, why)
+    return Result(Verdict.FINDING, subject, shown(seen), remedy, why)
 
 
 def could_not_tell(subject: str, seen: str, remedy: str = "", why: str = "") -> Result:
-    return Result(Verdict.COULD_NOT_TELL, subject, seen, remedy, why)
+    return Result(Verdict.COULD_NOT_TELL, subject, shown(seen), remedy, why)

@@ -16,7 +16,7 @@ import trio
 
 from mcproxy.auth.users import STAND_IN_KEY_LENGTH
 from mcproxy.config.changes import changed_parts, needs_restart, workers_of
-from mcproxy.config.fingerprints import fingerprints
+from mcproxy.config.fingerprints import ServedFiles
 from mcproxy.config.load import Reading
 from mcproxy.config.look import Look, look
 from mcproxy.config.material import Material
@@ -40,6 +40,8 @@ FIRST_RETRY = 1.0
 """Seconds after which it is tried again to read what could not be read for want of something else than right files: of
 descriptors, or of a program without bugs. Doubles at each try, up to LONGEST_RETRY."""
 LONGEST_RETRY = 60.0
+COMPARING = 1.0
+"""Seconds that it may take to compare secrets with the files on disk, for /status.json."""
 
 _log = log.get_logger()
 Apply = Callable[[Material, Generation], Awaitable[dict[str, object]]]
@@ -50,14 +52,14 @@ Apply = Callable[[Material, Generation], Awaitable[dict[str, object]]]
 class Loaded:
     """What was read and checked, and how the files were then. `again`: the configuration can be read again.
 
-    `notes` are of what it says and is hardly meant; `fingerprints` are for /status.json.
+    `notes` are of what it says and is hardly meant; `files` are for /status.json.
     """
 
     material: Material
     generation: Generation
     look: Look
     digests: dict[str, bytes]
-    fingerprints: dict[str, str]
+    files: ServedFiles
     notes: list[str]
     again: bool
 
@@ -123,8 +125,7 @@ def _of_one_state(
     except OSError as error:  # it looks at the files' permissions
         message = f"was taken away while it was read: {error.filename}"
         raise NotReadNow([Problem(path, None, "", message)]) from None
-    marks = fingerprints(material, seen)
-    return Loaded(material, generation, dict(seen), material.digests(), marks, notes, text is None)
+    return Loaded(material, generation, dict(seen), material.digests(), ServedFiles(material), notes, text is None)
 
 
 class Reloader:
@@ -134,8 +135,6 @@ class Reloader:
         self, loaded: Loaded, apply: Apply, around: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
         self.results = Reloads()
-        self.fingerprints = loaded.fingerprints
-        """Of the files whose content is served, as they were when that was read last."""
         self._loaded = loaded
         self._apply = apply
         self._around = around
@@ -145,6 +144,8 @@ class Reloader:
         self._retry_in = FIRST_RETRY
         self._asked = trio.Event()
         self._scope = trio.CancelScope()
+        # Of its own: it has not to wait for a reload, and where a disk hangs one thread does.
+        self._comparing = trio.CapacityLimiter(1)
 
     def ask(self) -> None:
         """Reload soon, as SIGHUP asks: once for all who ask until it begins."""
@@ -152,11 +153,18 @@ class Reloader:
 
     async def run(self) -> None:
         """Reload when asked and when files change, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._scope = nursery.cancel_scope
-            nursery.start_soon(self._heed)
-            nursery.start_soon(self._try_again)
-            nursery.start_soon(watch, self._watched, partial(self.reload, asked=False))
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._heed)
+                nursery.start_soon(self._try_again)
+                nursery.start_soon(watch, self._watched, partial(self.reload, asked=False))
+
+    async def files(self) -> list[dict[str, object]]:
+        """What /status.json tells of the files whose content is served: soon, even where a disk hangs."""
+        served = self._loaded.files
+        with trio.move_on_after(COMPARING):
+            return await trio.to_thread.run_sync(served.rows, abandon_on_cancel=True, limiter=self._comparing)
+        return served.rows(compared=False)
 
     def stop(self) -> None:
         """The proxy is ending. What is being read is given up, what is being used is used."""
@@ -272,7 +280,6 @@ class Reloader:
         names = loaded.digests.keys() | old.digests.keys()
         changed = {name for name in names if loaded.digests.get(name) != old.digests.get(name)}
         if not changed:
-            self.fingerprints = loaded.fingerprints
             if asked or not self.results.last_successful:
                 # Time may have changed something: a certificate has expired, say.
                 fields = await self._apply(old.material, old.generation) if asked else {}
@@ -281,7 +288,6 @@ class Reloader:
             return
         fields = await self._apply(loaded.material, loaded.generation)
         self._loaded = loaded
-        self.fingerprints = loaded.fingerprints
         before, after = old.generation.settings, loaded.generation.settings
         if after.logging != before.logging:
             log.configure(after.logging.level, after.logging.format)

@@ -60,8 +60,8 @@ SAMPLED: Final = (_LOGINS, *(name for names in _TOTALS.values() for name in name
 
 @dataclass(frozen=True)
 class Look:
-    """What was gathered for one document. `ready` is why requests can't be served, or None; `files` are fingerprints of
-    those that were read."""
+    """What was gathered for one document. `ready` is why requests can't be served, or None; `files` are rows
+    about those that were read."""
 
     generation: Generation
     metrics: Iterable[Metric]
@@ -69,7 +69,7 @@ class Look:
     workers: WorkerCount
     ready: str | None
     last_reload: Reload | None
-    files: Mapping[str, str]
+    files: list[dict[str, object]]
 
 
 class Status:
@@ -108,7 +108,7 @@ class Status:
             "draining": look.ready == DRAINING,
             "generation": look.generation.number,
             "last_reload": _reload(look.last_reload),
-            "files": [{"key": key, "fingerprint": of} for key, of in look.files.items()],
+            "files": look.files,
             "workers": look.workers._asdict(),
             "listeners": self._listeners(look.generation, figures),
             "upstreams": _upstreams(look, figures),

@@ -1,6 +1,7 @@
 """`mcproxy doctor` finds each planted fault, says so in that fault's examination, and finds nothing in a sound one."""
 
 import datetime
+import hashlib
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mcproxy.auth.verifiers import DEFAULT_ITERATIONS
-from mcproxy.doctor.package_fixes import package_of
+from mcproxy.doctor.package_fixes import Program, package_of
 from mcproxy.doctor.registry import EXAMINATIONS
 from tests.support.certificates import Certificates
 from tests.support.configuration import PASSWORDS, write_configuration, write_users
@@ -231,7 +232,9 @@ def findings(document: dict[str, Any]) -> list[dict[str, str]]:
 
 def mended() -> bool:
     """Whether this machine's memcached is Debian's with its last fixes; one that is only unpacked is nobody's."""
-    package = package_of("/usr/bin/memcached", "1.6.18")
+    path = Path("/usr/bin/memcached")
+    digest = hashlib.md5(path.read_bytes()).hexdigest() if path.exists() else ""
+    package = package_of(Program(str(path), False, digest), "1.6.18")
     return package is not None and "CVE-2026-47784" in package.fixes
 
 

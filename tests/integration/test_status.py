@@ -174,10 +174,19 @@ def test_a_failed_reload_is_told_and_a_good_one_after_it(program: Proxy) -> None
     assert [row["key"] for row in status["files"] if row not in files] == ["configuration"]
     assert status["last_reload"]["problem"] is None
     assert status["last_reload"]["time"] > status["started"]
-    files = status["files"]
-    reloads.users.touch()
+
+
+def test_a_secret_on_disk_that_is_not_what_is_served_is_told(program: Proxy) -> None:
+    reloads, files = Reloads(program), status_of(program)["files"]
+    assert {row["unchanged"] for row in files if "unchanged" in row} == {True}
+    before = reloads.users.read_bytes()
+    reloads.users.write_bytes(before + b"no verifier")
+    reloads.fails()
+    different = [row for row in status_of(program)["files"] if row not in files]
+    assert different == [{"key": "users_file", "unchanged": False}]
+    reloads.users.write_bytes(before)
     assert reloads.sighup()["changed"] == "nothing"
-    assert [row["key"] for row in status_of(program)["files"] if row not in files] == ["users_file"]
+    assert status_of(program)["files"] == files
 
 
 def test_rates_are_there_without_anybody_having_asked_before(program: Proxy, sessions: ExitStack) -> None:

@@ -168,6 +168,17 @@ def test_what_is_hardly_meant(place: Place, certificates: Certificates) -> None:
     assert "has expired" in told
 
 
+def test_a_health_check_without_a_certificate(place: Place) -> None:
+    """It fails always, and with it every container that is checked so."""
+    place.write()
+    text = place.path.read_text()
+    [told] = [note for note in notes(load(place.path)) if "mcproxy health" in note]
+    assert "admin.tls.client_ca: " in told
+    assert told.endswith("; set admin.health_bind")
+    place.path.write_text(text.replace("admin:\n", "admin:\n  health_bind: '127.0.0.1:9157'\n"))
+    assert not [note for note in notes(load(place.path)) if "mcproxy health" in note]
+
+
 def test_what_it_says_of_itself() -> None:
     tls = AdminTls(certificate=Path("a"), key=Path("b"), client_ca=Path("c"), minimum_version="1.3")
     assert admin_access(Admin()) == "no TLS"

@@ -80,6 +80,7 @@ def test_blocks_that_only_some_of_openssl_reads(
     }
     path = tmp_path / "odd.pem"
     path.write_bytes(files[key].read_bytes() + pem(kind, der_of(certificates.authority)))
+    path.chmod(0o600)  # with a key in it, others may not read it
     found = problems(tmp_path, certificates, **{"client_ca": str(certificates.authority), key: str(path)})
     if key == "certificate" and kind == "EC PRIVATE KEY":
         assert found == []  # as other programs have it

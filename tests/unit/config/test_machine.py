@@ -103,6 +103,13 @@ BREAKAGES: dict[str, tuple[Callable[[Place], object], list[str]]] = {
         lambda place: place.key.chmod(0o644),
         ["listeners.tls.tls.key: tls.key can be read by everybody (mode 0644); run: chmod o= tls.key"],
     ),
+    "a certificate for everybody that holds its key": (
+        lambda place: place.certificate.write_text(place.certificate.read_text() + place.key.read_text()),
+        [
+            "listeners.tls.tls.certificate: tls.crt holds a private key and can be read by everybody (mode 0644); "
+            "run: chmod o= tls.crt"
+        ],
+    ),
     "users for everybody": (
         lambda place: place.users.chmod(0o604),
         ["users_file: users can be read by everybody (mode 0604); run: chmod o= users"],

@@ -37,13 +37,17 @@ def serves(*rows: dict[str, Any]):
 
 
 async def logging_in(
-    *after: dict[str, Any], before: tuple[dict[str, Any], ...] = (), password: str | None = None
+    *after: dict[str, Any], before: tuple[dict[str, Any], ...] = (), password: str | None = None, silent: bool = False
 ) -> list[tuple[str, str]]:
-    """At a listener that refuses everybody. `before` and `after` are what the proxy says has failed."""
-    questions = 0 if before else 1 if password is None else 2
-    with answering(refuses, questions) as address, answering(serves(*after), questions) as admin:
+    """At a listener that refuses everybody. `before` and `after` are what the proxy says has failed, unless it is
+    silent."""
+    wrong = 0 if before or silent else 1
+    questions = wrong + (password is not None)
+    says_nothing = says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    talk = says_nothing if silent else serves(*after)
+    with answering(refuses, questions) as address, answering(talk, questions) as admin:
         listener = {"bind": [str(address)], "allow": ["127.0.0.1/32"], "authentication": ["token"], "plaintext": False}
-        status = {"refusals": list(before)}
+        status = None if silent else {"refusals": list(before)}
         examined = deployment(listener, admin={"bind": str(admin)}, status=status, user="sammy", password=password)
         results = told(await logins(examined))
     return [(verdict, seen.replace(f"{address}: ", "")) for verdict, seen in results]
@@ -77,6 +81,27 @@ async def test_no_wrong_login_where_one_has_just_failed():
         "note",
         "a made-up name with a made-up password was not tried: a login from here has just failed, and more would slow "
         "down others",
+    )
+
+
+async def test_no_wrong_login_where_it_cannot_be_seen_whether_others_have_failed():
+    """Each could be the one that slows down whoever shares this address."""
+    assert (await logging_in(silent=True)) == [
+        ("note", "whether a right password gets in was not tried, as none was given"),
+        (
+            "could not tell",
+            "a made-up name with a made-up password was not tried, as it can't be seen whether others have just "
+            "failed: it was not asked",
+        ),
+    ]
+
+
+async def test_a_right_login_that_is_refused_and_nobody_tells_why():
+    verdicts = await logging_in(password="right", silent=True)
+    assert verdicts[0] == (
+        "could not tell",
+        "the login of sammy by token is refused, and whether it was checked can't be seen: the admin port answers "
+        "/status.json with status 403",
     )
 
 

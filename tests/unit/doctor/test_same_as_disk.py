@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcproxy.config.fingerprints import fingerprints
+from mcproxy.config.fingerprints import KEY_BESIDE_USERS, compared_files, fingerprints
 from mcproxy.doctor.deployment import Asked, Deployment
 from mcproxy.doctor.processes import same_as_disk
 from tests.unit.doctor.examining import deployment, told
@@ -26,8 +26,9 @@ def path(tmp_path: Path) -> Path:
 def examined(path: Path, configuration: str | None = None, **sections: Any) -> Deployment:
     """A proxy that runs by the configuration on disk, or by one with this fingerprint."""
     on_disk = deployment(**sections)
-    read = fingerprints(on_disk.material, {}) | ({} if configuration is None else {"configuration": configuration})
-    files = [{"key": key, "fingerprint": of} for key, of in read.items()]
+    read = fingerprints(on_disk.material) | ({} if configuration is None else {"configuration": configuration})
+    files: list[dict[str, object]] = [{"key": key, "fingerprint": of} for key, of in read.items()]
+    files += [{"key": key, "unchanged": True} for key in compared_files(on_disk.material) if key not in read]
     return dataclasses.replace(on_disk, asked=Asked(path), status={**STATUS, "files": files})
 
 
@@ -54,3 +55,16 @@ def test_one_that_does_not_tell_what_it_has_read_is_not_taken_for_well(path):
 def test_an_answer_that_makes_no_sense(path, files):
     odd = dataclasses.replace(examined(path, watch_files=False), status={**STATUS, "files": files})
     assert [verdict for verdict, _ in told(same_as_disk(odd))] == ["finding"]
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [({"unchanged": False}, "finding"), ({"unchanged": None}, "could not tell"), ({}, "could not tell")],
+)
+def test_of_secrets_the_proxy_tells(path, row, verdict):
+    same = examined(path, watch_files=False)
+    assert same.status is not None
+    rows = [one for one in same.status["files"] if one["key"] != KEY_BESIDE_USERS]
+    other = dataclasses.replace(same, status={**same.status, "files": [*rows, {"key": KEY_BESIDE_USERS, **row}]})
+    [(found, seen)] = told(same_as_disk(other))
+    assert (found, KEY_BESIDE_USERS in seen) == (verdict, True)

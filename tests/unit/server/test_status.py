@@ -26,7 +26,7 @@ upstreams:
     login: {method: sasl, mechanism: SCRAM-SHA-256, username: proxy, password_environment: PATH}
 """
 
-FILES = {"configuration": "5e" * 32}
+FILES = [{"key": "configuration", "fingerprint": "5e" * 32}]
 
 
 @pytest.fixture(scope="module")
