@@ -159,6 +159,11 @@ class Metrics:
         self._upstream_links.add(0, upstream, protocol)
         self._upstream_links_outdated.add(0, upstream, protocol)
 
+    def links_unwanted(self, upstream: str, protocol: str) -> None:
+        """All have ended, and there should be none until `links_wanted`."""
+        self._upstream_links.remove(upstream, protocol)
+        self._upstream_links_outdated.remove(upstream, protocol)
+
     def link_opened(self, upstream: str, protocol: str) -> None:
         self._upstream_links.add(1, upstream, protocol)
 
@@ -216,3 +221,8 @@ class _Series:
             closed = tuple(value if value in known else OTHER for value, known in zip(values, self._known, strict=True))
             child = self._children[closed] = self._metric.labels(*closed)
         child.inc(amount)
+
+    def remove(self, *values: str) -> None:
+        """It isn't there until something is added again."""
+        if self._children.pop(values, None) is not None:
+            self._metric.remove(*values)

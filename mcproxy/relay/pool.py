@@ -153,7 +153,7 @@ class Pool:
                 continue
             self._put_in_service(opened, current)
             current = opened
-            if not await self._until_lost_or_outdated(current):
+            if not await self._until_lost_or_replaced(current):
                 continue
             now = trio.current_time()
             retry.lost(current.reason, now - current.since, now)
@@ -163,9 +163,9 @@ class Pool:
         if await self._news.pause(retry.wait):
             retry.begin_anew()
 
-    async def _until_lost_or_outdated(self, opened: Opened) -> bool:
-        """Returns whether it is lost."""
-        while opened.number == self._opening.number and not opened.lost.is_set():
+    async def _until_lost_or_replaced(self, opened: Opened) -> bool:
+        """Returns whether it is lost. Another may follow one that was retired while that is still owed an answer."""
+        while opened.number == self._opening.number and not opened.link.retired and not opened.lost.is_set():
             await self._news.or_event(opened.lost)
         return opened.lost.is_set()
 
@@ -215,14 +215,15 @@ class Pool:
         """In the place of the one before, if that is still there."""
         self.obstacle = None
         self._logins.accepted()
-        if not opened.lost.is_set():
+        if self._resting:
+            # It was never in service, so nobody is told.
+            self._end(opened)
+        elif not opened.lost.is_set():
             self.links.append(opened.link)
             self._observer.link_opened(self.protocol)
             self.first_link.set()
         if before is not None:
             self._retire(before)
-        if self._resting:
-            self._retire(opened)
         self._tell_outdated()
 
     def _retire(self, opened: Opened) -> None:
@@ -231,6 +232,9 @@ class Pool:
             return
         self.links.remove(opened.link)
         self._observer.link_retired(self.protocol)
+        self._end(opened)
+
+    def _end(self, opened: Opened) -> None:
         self._relay.refresh()
         opened.link.retire()
         self._relay.settle()

@@ -7,21 +7,19 @@ a liveness probe that failed while memcached is down or the proxy drains would r
 import errno
 import socket
 import ssl
-from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
 
 import h11
 import trio
 
-from mcproxy.config.addresses import parse_ip
 from mcproxy.observe.log import get_logger, log_bug
 from mcproxy.relay.secured import Connection
 from mcproxy.server.admin_access import Guard
 from mcproxy.server.admin_pages import Pages
+from mcproxy.server.admin_places import Place, Places, Stage
 from mcproxy.server.admin_reply import Reply
 from mcproxy.server.connection_notes import explain
 from mcproxy.server.pace import Pace
@@ -32,11 +30,6 @@ REQUEST_SECONDS = 5.0
 """For a whole connection: handshake, request, reply and close."""
 REQUEST_BYTES = 8192
 """Request line and headers; Prometheus sends about 300."""
-CONNECTIONS = 32
-"""At once, on one socket. One more takes the place of one whose client is waited for: its request hasn't come, or its
-reply isn't taken. If there is none, it is closed unanswered."""
-CONNECTIONS_PER_SOURCE = 8
-"""Of these from one address. Loopback and unix sockets have no such cap."""
 
 _UNIX: Final = "unix"
 # accept(2): the machine is short of something for the moment; the socket itself is fine.
@@ -79,21 +72,10 @@ async def serve_admin(sock: socket.socket, port: "Port") -> None:
                 continue
             connection.setblocking(False)
             source = _UNIX if sock.family == socket.AF_UNIX else str(peer[0])
-            if (place := port.place(source)) is None:
+            if (place := port.places.take(source)) is None:
                 connection.close()
             else:
-                nursery.start_soon(port.serve, connection, source, place)
-
-
-@dataclass(eq=False, slots=True)
-class Place:
-    """One connection's. `source` is what it is counted as. While it is `clients_turn`, it can be taken away: what comes
-    next has to come from the client, its request or that it takes its reply."""
-
-    source: str
-    has_request: bool = False
-    clients_turn: bool = True
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+                nursery.start_soon(port.serve, connection, place)
 
 
 class Port:
@@ -106,51 +88,26 @@ class Port:
         self._guard = guard
         self._busy = busy
         self._pace = pace
-        self._places: dict[Place, None] = {}  # the oldest first
+        self.places = Places()
 
-    def place(self, source: str) -> Place | None:
-        """A place for one more connection; None if all that it could take are of requests that are being answered.
-
-        Neither silent ones nor slow readers can keep others out so: who holds most places loses the oldest of those
-        without a request; if they all had one, the oldest that has its reply.
-        """
-        address = parse_ip(source)
-        new = Place(source if address is None else str(address))
-        counts = Counter(place.source for place in self._places)
-        counts[new.source] += 1
-        capped = address is not None and not address.is_loopback
-        own_share = capped and counts[new.source] > CONNECTIONS_PER_SOURCE
-        if own_share or counts.total() > CONNECTIONS:
-            waited_for = [
-                place for place in self._places if place.clients_turn and (not own_share or place.source == new.source)
-            ]
-            # Of several that are alike, max gives the first, which is the oldest.
-            lost = max(waited_for, key=lambda place: (counts[place.source], not place.has_request), default=None)
-            refused = new if lost is None else lost
-            log.warning("admin_connection_refused", reason="too many connections", source=refused.source)
-            if lost is None:
-                return None
-            del self._places[lost]
-            lost.scope.cancel()
-        self._places[new] = None
-        return new
-
-    async def serve(self, connection: socket.socket, source: str, place: Place) -> None:
+    async def serve(self, connection: socket.socket, place: Place) -> None:
         """Never raises for anything that a client does: that would end the server."""
         try:
             with trio.move_on_after(REQUEST_SECONDS), place.scope:
-                await self._converse(connection, source, place)
+                await self._converse(connection, place)
         except OSError:
             pass  # the client left; nobody is waiting for an answer
         except Exception as error:
             log_bug(error)
         finally:
             connection.close()
-            self._places.pop(place, None)
+            self.places.give_back(place)
 
-    async def _converse(self, plain: socket.socket, source: str, place: Place) -> None:
+    async def _converse(self, plain: socket.socket, place: Place) -> None:
         """Raises OSError."""
-        connection = await self._encrypted(plain, source)
+        await trio.lowlevel.wait_readable(plain)
+        place.stage = Stage.ASKING
+        connection = await self._encrypted(plain, place)
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_BYTES)
         try:
             request = await _receive_request(protocol, connection)
@@ -160,32 +117,40 @@ class Port:
         else:
             if request is None:
                 return
-            place.has_request, place.clients_turn = True, False
             # Neither before nor after: the relay gives way meanwhile, and a slow client must not slow it.
             with self._busy():
-                reply = await self._answer(request, plain, source)
-            place.clients_turn = True
+                reply = await self._answer(request, plain, place)
+            place.stage = Stage.READING
             body = b"" if request.method == b"HEAD" else reply.body
             await send_all(connection, _head(protocol, reply) + body)
         await close_gently(connection)
 
-    async def _encrypted(self, plain: socket.socket, source: str) -> Connection:
+    async def _encrypted(self, plain: socket.socket, place: Place) -> Connection:
         """Raises OSError."""
         context = None if self._guard is None else self._guard.context
         if context is None:
             return plain
         try:
-            return await handshake(plain, context, partial(self._pace.piece, source))
+            return await handshake(plain, context, partial(self._step, place))
         except ssl.SSLError as error:
-            log.warning("admin_connection_refused", reason=explain(error), source=source)
+            log.warning("admin_connection_refused", reason=explain(error), source=place.source)
             raise
 
-    async def _answer(self, request: h11.Request, connection: socket.socket, source: str) -> Reply:
+    @asynccontextmanager
+    async def _step(self, place: Place) -> AsyncIterator[None]:
+        place.stage = Stage.HANDSHAKE
+        async with self._pace.piece(place.key):
+            yield
+        place.stage = Stage.ASKING
+
+    async def _answer(self, request: h11.Request, connection: socket.socket, place: Place) -> Reply:
         path = request.target.partition(b"?")[0]
         if self._guard is not None:
             local = None if connection.family == socket.AF_UNIX else str(connection.getsockname()[0])
-            if (refusal := self._guard.refusal(request, path, local, source)) is not None:
+            if (refusal := self._guard.refusal(request, path, local, place.source)) is not None:
                 return refusal
+        if self._pages.takes_time(path):
+            self.places.waits(place)
         return await self._pages.answer(path, request)
 
 

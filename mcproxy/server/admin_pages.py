@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import h11
-import trio
 
 from mcproxy.observe.log import get_logger
 from mcproxy.server.admin_access import OPEN_TO_ALL
@@ -12,6 +12,8 @@ from mcproxy.server.admin_reply import JSON, Reply
 from mcproxy.server.status_page import page
 
 log = get_logger()
+_STATUS_PAGE: Final = page()
+"""Read with the program, whose files an upgrade may replace while it runs."""
 
 
 async def no_obstacle() -> str | None:
@@ -34,6 +36,10 @@ class Pages:
     def health_alone(self) -> "Pages":
         """What is for everybody."""
         return Pages(self.ready, self.healthy)
+
+    def takes_time(self, path: bytes) -> bool:
+        """Whether who asks for it may have to wait: for a worker, or for its turn."""
+        return path in (b"/readyz", b"/metrics", b"/status.json")
 
     async def answer(self, path: bytes, request: h11.Request) -> Reply:
         """Never raises: a fault of ours must neither end the server nor show its insides."""
@@ -63,7 +69,7 @@ class Pages:
             return Reply(200, *await self.metrics(accept.decode("latin-1")))
         if path == b"/status.json" and self.status is not None:
             return Reply(200, await self.status(), JSON)
-        body, content_type, policy = await trio.to_thread.run_sync(page)  # made of files, the first time
+        body, content_type, policy = _STATUS_PAGE
         return Reply(200, body, content_type, (("Content-Security-Policy", policy),))
 
 

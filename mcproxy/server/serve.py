@@ -22,7 +22,7 @@ from mcproxy.server.admission import Admission, saturation_of
 from mcproxy.server.attempts import LocalAttempts
 from mcproxy.server.build import build
 from mcproxy.server.clients import log_readiness, serve_clients
-from mcproxy.server.exposition import Shared, exposition, negotiated
+from mcproxy.server.exposition import Shared, exposition, negotiated, shared_alone
 from mcproxy.server.hashing import THREADS
 from mcproxy.server.inherited import InheritedSockets
 from mcproxy.server.opening import Addresses, Opened, open_listeners
@@ -58,9 +58,10 @@ def run_server(
     raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
         opened = open_listeners(loaded.material.settings, inherited or InheritedSockets([]), stack)
-        trio.run(_serve, loaded, opened, ready, late_signals, manager or ServiceManager())
+        late_signals.only_remember()
+        status = trio.run(_serve, loaded, opened, ready, late_signals, manager or ServiceManager())
     late_signals.ignore()
-    return 0
+    return status
 
 
 def raise_descriptor_limit() -> None:
@@ -75,7 +76,7 @@ async def _serve(
     ready: ReadyCallback | None,
     late_signals: LateSignals,
     manager: ServiceManager,
-) -> None:
+) -> int:
     settings = loaded.material.settings
     admission = Admission.of(settings.limits)
     state = build(loaded.generation, admission, LocalAttempts(Throttle()), threads=THREADS)
@@ -95,7 +96,11 @@ async def _serve(
     state.metrics.registry.register(SaturationCollector(saturation))
     addresses = opened.addresses()
 
+    has_started = False
+
     def started() -> None:
+        nonlocal has_started
+        has_started = True
         log.info("started")
         manager.ready()
         if ready is not None:
@@ -116,10 +121,12 @@ async def _serve(
 
     board = Status(addresses)
 
-    async def status(_: str) -> bytes:
+    async def status() -> bytes:
         figures, parts = await gathered(state.metrics.registry), [part_of(state)]
-        last_reload, files = reloader.results.last, reloader.fingerprints
+        last_reload, files = reloader.results.last, await reloader.files()
         return board.body(Look(state.generation, figures, parts, WorkerCount(), state.not_ready(), last_reload, files))
+
+    status_text = shared_alone(status)
 
     def readiness(obstacle: str | None) -> None:
         log_readiness(obstacle)
@@ -127,12 +134,26 @@ async def _serve(
 
     signals = Signals(reloader)
 
+    exit_status = 0
+
+    async def cut_short() -> None:
+        nonlocal exit_status
+        await signals.told_to_stop(signals.stops + 1)
+        exit_status = 1
+        unfinished = len(state.sessions) + state.closing
+        log.warning(
+            "drain_cut_short", reason="told to stop a second time", sessions=unfinished, arriving=state.arriving
+        )
+        nursery.cancel_scope.cancel()
+
     async def wait_for_stop() -> bool:
         await signals.told_to_stop()
         state.draining = True
         limits = state.generation.settings.limits
         manager.stopping(limits.drain_delay + limits.drain_timeout + GRACE)
-        await signals.delay(limits.drain_delay)
+        if has_started:
+            await signals.delay(limits.drain_delay)
+        nursery.start_soon(cut_short)
         return True
 
     with (
@@ -143,14 +164,16 @@ async def _serve(
             for sock in itertools.chain.from_iterable(opened.admin.values()):
                 stack.enter_context(state.relay.giving_way_to(sock))
             guard = Guard(lambda: state.generation.admin, trio.current_time)
-            pages = Pages(ready=not_ready, metrics=metrics, status=Shared(status).page)
+            pages = Pages(ready=not_ready, metrics=metrics, status=status_text.page)
             start_admin(nursery, opened.admin, pages=pages, guard=guard, busy=state.relay.busy)
             opened.log()
             nursery.start_soon(board.sample_forever, partial(sampled, state.metrics.registry))
             nursery.start_soon(statistics.run)
+            nursery.start_soon(figures_text.run)
+            nursery.start_soon(status_text.run)
             nursery.start_soon(reloader.run)
-            nursery.start_soon(signals.heed, received)
-            nursery.start_soon(manager.keep_watchdog, state.relay.turns)
+            nursery.start_soon(signals.heed, received, late_signals.stop)
+            nursery.start_soon(manager.keep_informed, state.relay.turns)
             if reap_is_ours():
                 nursery.start_soon(reap_orphans)
             if late_signals.reload:
@@ -160,9 +183,10 @@ async def _serve(
                 opened.of_each[0],
                 started=started,
                 readiness=readiness,
+                stopping=signals.stopping,
                 wait_for_stop=wait_for_stop,
                 stop_listening=opened.own.close,
             )
-            late_signals.stopped = True
             nursery.cancel_scope.cancel()
     log.info("stopped")
+    return exit_status

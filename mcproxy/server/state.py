@@ -175,6 +175,7 @@ class ServerState:
         """Open links that this generation needs and the last one didn't."""
         for name in sorted(self.generation.pools):
             if name in self.pools:
+                self.metrics.links_wanted(name.upstream, name.protocol)
                 self.pools[name].wake()
             else:
                 self.pools[name] = self.make_pool(name)
@@ -184,6 +185,7 @@ class ServerState:
         """End links that this generation doesn't need."""
         for name in self.pools.keys() - self.generation.pools:
             self.pools[name].rest()
+            self.metrics.links_unwanted(name.upstream, name.protocol)
 
     def way_up(self, listener: str, protocol: str) -> tuple[Pool, Translate | None]:
         """Where a session's requests go, and what makes them into what is spoken there, if that is not the same."""

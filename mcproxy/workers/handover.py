@@ -16,7 +16,8 @@ from typing import Any
 
 from mcproxy import __version__
 from mcproxy.config.load import Reading
-from mcproxy.config.material import File, Material
+from mcproxy.config.material import Material
+from mcproxy.config.regular_file import File
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 

@@ -242,10 +242,11 @@ class WorkerProcess:
             raise TypeError
         # All at once, so that what is shown is of one report: half of one is forgotten with its worker.
         figures, self._figures = self._figures, []
-        self._report(figures)
+        if figures:
+            self._report(figures)
+            self.reported_at = trio.current_time()
         self._take_readiness(obstacle)
         self.part = self.part if part is None else part
-        self.reported_at = trio.current_time()
         if asked > self._answered:
             self._answered = asked
             self._answer()

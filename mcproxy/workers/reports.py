@@ -5,6 +5,8 @@ from enum import IntEnum
 from typing import Final
 
 import trio
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from mcproxy.observe.principals import PrincipalsCollector
 from mcproxy.observe.together import slices_of
@@ -19,11 +21,13 @@ INTERVAL: Final = 1.0
 class Detail(IntEnum):
     """How much a report holds; each has all that those before it have."""
 
-    BRIEF = 0
+    READINESS = 0
+    """Whether requests can be served, and no figures."""
+    BRIEF = 1
     """All metrics but those of each principal, which may be thousands."""
-    METRICS = 1
+    METRICS = 2
     """All metrics."""
-    STATUS = 2
+    STATUS = 3
     """What /status.json needs beside."""
 
 
@@ -40,7 +44,7 @@ class Reports:
         self._principals = PrincipalsCollector(state.relay.traffic.tallies)
         self._one = trio.Lock()
         self._asked = 0
-        self._detail = Detail.BRIEF
+        self._detail = Detail.READINESS
         self._wanted = trio.Event()
 
     def ask(self, number: int, detail: int) -> None:
@@ -55,7 +59,7 @@ class Reports:
             await self._wanted.wait()
             self._wanted = trio.Event()
             asked, detail = self._asked, self._detail
-            self._detail = Detail.BRIEF
+            self._detail = Detail.READINESS
             await self._make(detail, asked)
 
     async def repeat_forever(self) -> None:
@@ -75,7 +79,11 @@ class Reports:
         self._channel.send(0, "readiness", self._state.not_ready())
 
     async def _make(self, detail: Detail, asked: int = 0) -> None:
-        sources = [self._state.metrics.registry, *([self._principals] if detail >= Detail.METRICS else [])]
+        sources: list[CollectorRegistry | Collector] = []
+        if detail >= Detail.BRIEF:
+            sources.append(self._state.metrics.registry)
+        if detail >= Detail.METRICS:
+            sources.append(self._principals)
         # Or each turn of theirs could be a long one, and the report late.
         async with self._one:
             with self._state.relay.busy():

@@ -1,6 +1,7 @@
 """`mcproxy run` with several workers: what the parent opens, and what it serves itself, its admin port."""
 
 import contextlib
+from collections.abc import Collection
 from functools import partial
 
 import trio
@@ -14,7 +15,7 @@ from mcproxy.observe.together import WorkerCollector, families_of
 from mcproxy.server.admin import start_admin
 from mcproxy.server.admin_access import Guard
 from mcproxy.server.admin_pages import Pages
-from mcproxy.server.exposition import Shared, exposition, negotiated
+from mcproxy.server.exposition import Shared, exposition, negotiated, shared_alone
 from mcproxy.server.inherited import InheritedSockets
 from mcproxy.server.opening import Opened, open_listeners
 from mcproxy.server.reload import Loaded
@@ -49,6 +50,7 @@ def run_workers(
         opened = open_listeners(settings, inherited or InheritedSockets([]), stack, workers=settings.workers)
         supervisor = Supervisor(loaded, opened, manager or ServiceManager())
         opened.log()
+        late_signals.only_remember()
         trio.run(_serve, supervisor, opened, late_signals)
     late_signals.ignore()
     log.info("stopped")
@@ -68,21 +70,21 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
     statistics = UpstreamStatistics(lambda: supervisor.generation)
     registry.register(MemcachedCollector(statistics.rows))
 
-    async def figures_text(content_type: str) -> bytes:
+    async def figures_text(content_types: Collection[str]) -> dict[str, bytes]:
         async with trio.open_nursery() as both:
             both.start_soon(statistics.refresh)
             both.start_soon(watch.ask_all, Detail.METRICS)
         together.update(_OWN, families_of(own))
-        return await exposition(registry, content_type)
+        return await exposition(registry, content_types)
 
-    shared = Shared(figures_text)
+    figures = Shared(figures_text)
 
     async def metrics(accept: str) -> tuple[bytes, str]:
         content_type = negotiated(accept)
-        return await shared.page(content_type), content_type
+        return await figures.page(content_type), content_type
 
     async def ready() -> str | None:
-        await watch.ask_all(Detail.BRIEF)
+        await watch.ask_all(Detail.READINESS)
         return watch.not_ready()
 
     async def healthy() -> str | None:
@@ -90,27 +92,30 @@ async def _serve(supervisor: Supervisor, opened: Opened, late_signals: LateSigna
 
     board = Status(opened.addresses())
 
-    async def status(_: str) -> bytes:
+    async def status() -> bytes:
         await watch.ask_all(Detail.STATUS)
         together.update(_OWN, families_of(own))
         parts = [own_part(), *(worker.part for worker in watch.running())]
-        last_reload, files = supervisor.reloader.results.last, supervisor.reloader.fingerprints
+        last_reload, files = supervisor.reloader.results.last, await supervisor.reloader.files()
         generation, metrics = supervisor.generation, registry.collect()
         return board.body(Look(generation, metrics, parts, watch.count(), watch.not_ready(), last_reload, files))
+
+    readiness, status_text = shared_alone(ready), shared_alone(status)
+    pages = Pages(ready=readiness.page, healthy=healthy, metrics=metrics, status=status_text.page)
 
     with trio.open_signal_receiver(*HANDLED) as received:
         async with trio.open_nursery() as nursery:
             start_admin(
                 nursery,
                 opened.admin,
-                pages=Pages(ready=ready, healthy=healthy, metrics=metrics, status=Shared(status).page),
+                pages=pages,
                 guard=Guard(lambda: supervisor.generation.admin, trio.current_time),
                 busy=contextlib.nullcontext,
             )
-            nursery.start_soon(statistics.run)
+            for run in (statistics.run, figures.run, readiness.run, status_text.run):
+                nursery.start_soon(run)
             nursery.start_soon(board.sample_forever, partial(together.collect_only, SAMPLED), watch.reported_at)
             if late_signals.reload:
                 supervisor.reloader.ask()
-            await supervisor.run(received)
-            late_signals.stopped = True
+            await supervisor.run(received, late_signals.stop)
             nursery.cancel_scope.cancel()

@@ -33,6 +33,10 @@ class Watch:
         self._silent: set[int] = set()
         self._down_since: dict[int, float] = {}
 
+    def have_started(self) -> bool:
+        """Whether there was a time when all of them served."""
+        return self._all_started.is_set()
+
     def running(self) -> list[WorkerProcess]:
         """Those whose process is there."""
         return list(self._running.values())
@@ -116,6 +120,8 @@ class Watch:
         """Say when all have started, whether requests can be served, and when that changes; `started` and `readiness`
         are told as well."""
         await self._all_started.wait()
+        if self.draining:
+            return
         log.info("started", workers=self._configured)
         started()
         known: str | None = ""

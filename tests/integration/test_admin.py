@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from mcproxy.config.schema import Admin, ListenerTls
 from mcproxy.observe.metrics import Metrics, TrafficSnapshot
-from mcproxy.server import admin
+from mcproxy.server import admin, admin_places
 from mcproxy.server.admin_access import AdminMaterial, Guard
 from mcproxy.server.admin_pages import Pages
 from mcproxy.server.exposition import exposition, negotiated
@@ -35,7 +35,8 @@ class Server:
         return b"{}"
 
     async def exposition(self, accept):
-        return await exposition(self.metrics, negotiated(accept)), negotiated(accept)
+        content_type = negotiated(accept)
+        return (await exposition(self.metrics, [content_type]))[content_type], content_type
 
     async def ready(self):
         return self.obstacle
@@ -243,7 +244,7 @@ async def connected(server, held, count):
 
 
 async def test_a_newcomer_takes_the_place_of_the_oldest_silent_one(nursery, listening, monkeypatch):
-    monkeypatch.setattr(admin, "CONNECTIONS", 3)
+    monkeypatch.setattr(admin_places, "CONNECTIONS", 3)
     server = Server().start(nursery, listening)
     async with contextlib.AsyncExitStack() as held:
         streams = await connected(server, held, 3)
@@ -255,7 +256,7 @@ async def test_a_newcomer_takes_the_place_of_the_oldest_silent_one(nursery, list
 
 
 async def test_a_silent_one_is_closed_before_its_handshake_too(nursery, listening, monkeypatch, certificates):
-    monkeypatch.setattr(admin, "CONNECTIONS", 1)
+    monkeypatch.setattr(admin_places, "CONNECTIONS", 1)
     server = Server()
     tls = ListenerTls(certificate=certificates.server_certificate, key=certificates.server_key)
     server.material = AdminMaterial(Admin(), context=server_context(tls))
@@ -267,7 +268,7 @@ async def test_a_silent_one_is_closed_before_its_handshake_too(nursery, listenin
 
 
 async def test_who_is_answered_keeps_its_place(nursery, listening, monkeypatch):
-    monkeypatch.setattr(admin, "CONNECTIONS", 2)
+    monkeypatch.setattr(admin_places, "CONNECTIONS", 2)
     server = Server()
     may_answer = trio.Event()
 

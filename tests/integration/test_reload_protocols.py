@@ -3,15 +3,25 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.integration.conftest import StartProxy
 from tests.support.configuration import LOOPBACK
 from tests.support.conversation import play
 from tests.support.memcached import Memcached
+from tests.support.proxy import Proxy
 from tests.support.reloading import Reloads
 from tests.support.waiting import eventually
 
 TEXT = {"protocols": ["text"], "authentication": ["token"]}
 BINARY = {"protocols": ["binary"], "authentication": ["sasl"], "mechanisms": ["PLAIN"]}
+
+
+def links_of(program: Proxy) -> dict[str, float]:
+    """By protocol; one that isn't told of isn't there."""
+    families = text_string_to_metric_families(program.http("/metrics")[1])
+    [samples] = [family.samples for family in families if family.name == "mcproxy_upstream_links"]
+    return {sample.labels["protocol"]: sample.value for sample in samples}
 
 
 def test_links_end_that_nobody_needs_and_come_back_when_they_are_needed(
@@ -31,6 +41,7 @@ def test_links_end_that_nobody_needs_and_come_back_when_they_are_needed(
         reloads.succeeds()
         assert client.rest() == b""
         eventually("text's links end", lambda: program.metric("mcproxy_upstream_links") == 0)
+        assert links_of(program) == {"binary": 0}
         obstacle = program.http("/readyz")[1]
         assert "(binary)" in obstacle
         assert "(text)" not in obstacle
@@ -40,3 +51,7 @@ def test_links_end_that_nobody_needs_and_come_back_when_they_are_needed(
         eventually("it is ready again", lambda: program.http("/readyz") == (200, "ready\n"))
         eventually("text's links are back", lambda: program.metric("mcproxy_upstream_links") == 1)
         play(program.logged_in(), b"get none\r\n", b"END\r\n")
+        assert links_of(program) == {"text": 1}
+        reloads.settings["listeners"]["plain"] = only | BINARY
+        reloads.succeeds()
+        assert links_of(program) == {"binary": 0}

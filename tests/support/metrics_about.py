@@ -32,7 +32,7 @@ CLASS: Final = {"class": ""}
 PRINCIPAL: Final = {"kind": "", "principal": ""}
 
 REQUESTS: Final = """\
-Each key of a retrieval counts as a request. A key that is answered with an error is a miss here.
+Each key of a retrieval counts as a request. A key that is answered with an error of memcached's is a miss here.
 
 In `mcproxy_refused_requests_total`, `before login` is what clients asked who weren't logged in. The reasons that begin
 with `upstream` are what the client read behind `SERVER_ERROR`: memcached had no answer for its request. A retrieval
@@ -70,10 +70,14 @@ class Group:
     metrics: dict[str, About]
 
 
+WELL: Final = """\
+A worker is `silent` if it did not answer this scrape within a second. What it counted, and its gauges, such as
+`mcproxy_sessions` and `mcproxy_upstream_links`, are still in the sums as it told them last."""
+
 GROUPS: Final = (
     Group(
         "Is it well?",
-        "",
+        WELL,
         {
             "mcproxy_ready": About(query="min_over_time(mcproxy_ready[5m]) == 0"),
             "mcproxy_draining": About(),

@@ -104,6 +104,18 @@ def test_links_are_there_as_zero_once_they_are_wanted_and_only_those():
     assert found == {("mcproxy_upstream_links", *labels): 0, ("mcproxy_upstream_links_outdated", *labels): 0}
 
 
+def test_links_that_nobody_wants_any_more_are_not_there_until_they_are_wanted_again():
+    metrics = make()
+    metrics.links_wanted("other", "binary")
+    metrics.links_wanted("other", "text")
+    for _ in range(2):
+        metrics.links_unwanted("other", "binary")
+        spoken = {dict(key[1:])["protocol"] for key in samples(metrics) if key[0].startswith("mcproxy_upstream_links")}
+        assert spoken == {"text"}
+    metrics.links_wanted("other", "binary")
+    assert samples(metrics)["mcproxy_upstream_links", ("protocol", "binary"), ("upstream", "other")] == 0
+
+
 def test_gauges_go_down_again():
     metrics = make()
     metrics.session_opened("private")

@@ -273,6 +273,19 @@ async def test_links_that_nobody_needs_answer_and_end_until_they_are_needed_agai
         assert len(pool.links) == 2
 
 
+async def test_links_that_are_needed_again_do_not_wait_for_what_the_last_ones_still_answer(clock: MockClock) -> None:
+    async with running(1) as (pool, stage):
+        (first,) = pool.links
+        first.waiting.append(waiting())
+        pool.rest()
+        await wait_all_tasks_blocked()
+        pool.wake()
+        await wait_all_tasks_blocked()
+        assert stage.new() == ["retired", "opened"]
+        assert not first.closed
+        assert len(pool.links) == 1
+
+
 async def test_a_link_that_is_being_opened_when_nobody_needs_it_any_more_ends(clock: MockClock) -> None:
     async with running(1) as (pool, stage):
         stage.hold = hold = trio.Event()
@@ -282,4 +295,5 @@ async def test_a_link_that_is_being_opened_when_nobody_needs_it_any_more_ends(cl
         hold.set()
         await wait_all_tasks_blocked()
         assert pool.links == []
-        assert stage.new()[-1] == "retired"
+        assert stage.new() == ["retired"], "the new one was never in service"
+        assert stage.far[-1].recv(1) == b"", "it is closed"

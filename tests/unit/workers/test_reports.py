@@ -80,6 +80,10 @@ async def test_principals_are_told_when_somebody_asks_and_at_the_end():
     worker = Worker()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(worker.reports.answer_forever)
+        worker.reports.ask(0, Detail.READINESS)
+        await wait_all_tasks_blocked()
+        assert worker.channel.frames == [(0, "report", 0, None, None)], "whoever wants to know that makes no work"
+        worker.channel.frames.clear()
         worker.reports.ask(1, Detail.BRIEF)
         await wait_all_tasks_blocked()
         assert worker.channel.names() == {"things"}
