@@ -5,14 +5,13 @@ Imports next to nothing at its top: `mcproxy health` runs every few seconds.
 
 from __future__ import annotations
 
-import os
 import socket
-import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
+from mcproxy.config.regular_file import explained, read_regular_file
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +20,8 @@ MOST = 64 * 2**20
 """Bytes of one answer. /metrics of a thousand users is about a mebibyte."""
 MOST_TOKEN = 4096
 """Bytes of a token's file."""
+_PIECE = 64 * 1024
+_NO_ANSWER = "closed without an answer; are there too many connections, or is it no admin port?"
 _OPEN_TO_ALL = (b"/healthz", b"/readyz")
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what these are reached by
 
@@ -90,31 +91,38 @@ def fetch(
 
 
 def _explain(address: TcpAddress | UnixAddress, error: OSError) -> str:
-    reason = error.strerror or str(error) or type(error).__name__
+    reason = explained(error)
     if error.filename is not None:
-        return f"{error.filename}: {reason}"
+        return reason
     tls_reason = getattr(error, "reason", None)
     if tls_reason is not None:  # ssl.SSLError, which isn't imported where there is no TLS
         return f"{address}: TLS: {str(tls_reason).lower().replace('_', ' ')}"
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         reason = f"nobody listens there ({reason}); is mcproxy running?"
+    if isinstance(error, ConnectionResetError):
+        reason = _NO_ANSWER
     return f"{address}: {reason}"
 
 
 def _connect(address: TcpAddress | UnixAddress, timeout: float) -> socket.socket:
     """Raises OSError."""
+    place: str | tuple[str, int]
     if isinstance(address, UnixAddress):
-        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connecting.settimeout(timeout)
-            connecting.connect(address.path)
-        except BaseException:
-            connecting.close()
-            raise
-        return connecting
-    if address.port == 0:
+        family, place = socket.AF_UNIX, address.path
+    elif address.port == 0:
         raise OSError("the port is the kernel's choice, which only the log tells; give it a number")
-    return socket.create_connection((_EVERY_ADDRESS.get(address.host, address.host), address.port), timeout)
+    else:
+        # Not create_connection: it takes numbers for names, and imports what those may be written in.
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        place = (_EVERY_ADDRESS.get(address.host, address.host), address.port)
+    connecting = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connecting.settimeout(timeout)
+        connecting.connect(place)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
 
 
 def _encrypted(connected: socket.socket, certificate: Path | None, key: Path | None, deadline: float) -> ssl.SSLSocket:
@@ -142,7 +150,7 @@ def _first_certificate(path: Path) -> bytes:
     import ssl
 
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    text = path.read_text(encoding="ascii", errors="replace")
+    text = read_regular_file(path).content.decode("ascii", "replace")
     inner = text.partition(begin)[2].partition(end)[0]
     try:
         content = ssl.PEM_cert_to_DER_cert(f"{begin}{inner}{end}")
@@ -155,11 +163,7 @@ def _first_certificate(path: Path) -> bytes:
 
 def _token(path: Path) -> str:
     """Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is not a regular file")
-        token = opened.read(MOST_TOKEN + 1).strip()
+    token = read_regular_file(path).content.strip()
     # It stands in a header: a line break in it would begin another.
     if not token or len(token) > MOST_TOKEN or not token.isascii() or not token.decode().isprintable():
         raise OSError(f"{path} holds no token: that is one line of ASCII")
@@ -168,25 +172,35 @@ def _token(path: Path) -> str:
 
 def _ask(connected: socket.socket, path: str, headers: dict[str, str], deadline: float) -> tuple[int, bytes]:
     """Raises OSError."""
-    import http.client
+    import h11
 
-    connection = http.client.HTTPConnection("localhost")
-    connection.sock = connected
+    connection = h11.Connection(h11.CLIENT)
+    request = h11.Request(method="GET", target=path, headers=list(headers.items()))
     connected.settimeout(_left(deadline))
+    connected.sendall((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+    status, body, ended = 0, bytearray(), False
     try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = bytearray()
-        while chunk := answer.read1():
-            body += chunk
-            if len(body) > MOST:
-                raise OSError("the answer has no end")
-            connected.settimeout(_left(deadline))
-        if answer.length:
-            raise OSError("the answer breaks off")
-    except http.client.HTTPException as error:
-        raise OSError(f"what answers there is no admin port ({type(error).__name__})") from None
-    return answer.status, bytes(body)
+        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                # However often something comes, all of it has to be there by then.
+                connected.settimeout(_left(deadline))
+                received = connected.recv(_PIECE)
+                ended = not received
+                connection.receive_data(received)
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MOST:
+                    raise OSError("the answer has no end")
+    except h11.RemoteProtocolError:
+        if ended and not status and not connection.trailing_data[0]:
+            raise OSError(_NO_ANSWER) from None
+        broken = (
+            "the answer breaks off" if status and ended else "what answers there is no admin port (that is not HTTP)"
+        )
+        raise OSError(broken) from None
+    return status, bytes(body)
 
 
 def _left(deadline: float) -> float:

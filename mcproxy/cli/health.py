@@ -21,6 +21,9 @@ LONGEST = 3600.0
 """Seconds of --timeout."""
 MOST_SHOWN = 500
 """Characters of a reason."""
+_WELL = {"/healthz": "ok", "/readyz": "ready"}
+"""What these say of a proxy that is well (server/admin_pages.py). Any other server might answer with status 200."""
+_NO_CERTIFICATE = "admin.tls.client_ca asks for a certificate, and a health check has none; set admin.health_bind"
 
 
 def register(subparsers: Any) -> None:
@@ -56,21 +59,26 @@ def health(options: argparse.Namespace) -> int:
     """Ask, and print what was answered if all is well. Raises CommandError if not, and ConfigurationError."""
     from mcproxy.cli.admin_client import AdminUnreachable, fetch
 
+    admin = read_admin(options.config)
+    path = "/readyz" if options.ready else "/healthz"
     try:
-        admin = read_admin(options.config)
-        path = "/readyz" if options.ready else "/healthz"
         status, body = fetch(admin, path, health=True, timeout=options.timeout)
     except AdminUnreachable as error:
-        raise CommandError(f"health: {error}", FAILED) from None
+        barred = admin.tls is not None and admin.tls.wants_certificate and admin.health_bind is None
+        raise CommandError(f"health: {error}{f' ({_NO_CERTIFICATE})' if barred else ''}", FAILED) from None
+    # CommandError's message is escaped where it is printed.
     said = " ".join(body.decode("utf-8", "replace").split())[:MOST_SHOWN]
     if status != 200:
         raise CommandError(f"health: {said or 'no reason given'} ({path} answered {status})", FAILED)
+    if said != _WELL[path]:
+        raise CommandError(f"health: what answers {path} is not mcproxy: {said or 'it says nothing'}", FAILED)
     print(said)
     return DONE
 
 
 class _Tls(NamedTuple):
     certificate: Path
+    wants_certificate: bool
 
 
 class AdminSection(NamedTuple):
@@ -91,7 +99,7 @@ def read_admin(path: Path) -> AdminSection:
     bind: TcpAddress | UnixAddress = TcpAddress("127.0.0.1", 9156)
     health_bind: TcpAddress | UnixAddress | None = None
     tls, token_file = section.get("tls"), section.get("token_file")
-    certificate = tls.get("certificate") if isinstance(tls, dict) else None
+    files = tls if isinstance(tls, dict) else {}
     try:
         if "bind" in section:
             bind = parse_bind(section["bind"])
@@ -103,7 +111,7 @@ def read_admin(path: Path) -> AdminSection:
         bind,
         health_bind,
         # Whatever stands there, it means that TLS is spoken.
-        None if tls is None else _Tls(path.parent / str(certificate)),
+        None if tls is None else _Tls(path.parent / str(files.get("certificate")), files.get("client_ca") is not None),
         None if token_file is None else path.parent / str(token_file),
     )
 

@@ -17,6 +17,10 @@ _refusal = refuse_old_python(tuple(sys.version_info[:3]))
 if _refusal:
     sys.exit(_refusal)
 
+from mcproxy.cli.descriptors import open_missing  # noqa: E402
+
+open_missing()
+
 from mcproxy.cli.early import expect_signals  # noqa: E402
 
 expect_signals()
@@ -56,8 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    # The one that is asked for is enough, where it comes first: the parsers of all take longer than `mcproxy health`.
+    commands = tuple(name for name in COMMANDS if name in given[:1]) or COMMANDS
     try:
-        options = make_parser().parse_args(arguments)
+        options = make_parser(commands).parse_args(arguments)
         status: int = options.command(options)
         return status
     except SystemExit as stop:  # argparse, after --help, --version or a mistake
@@ -92,12 +99,12 @@ def _flushed() -> bool:
     return True
 
 
-def make_parser() -> Parser:
-    """All that `mcproxy` understands. Completion and the manual page are made from it."""
+def make_parser(commands: Sequence[str] = COMMANDS) -> Parser:
+    """All that `mcproxy` understands, or these commands alone. Completion and the manual page are made from it."""
     parser = Parser(prog="mcproxy", description="An authenticating TLS/SASL proxy in front of memcached.")
     version = f"mcproxy {mcproxy.__version__}" + (" (compiled)" if is_compiled() else "")
     parser.add_argument("--version", action="version", version=version)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for name in COMMANDS:
+    for name in commands:
         importlib.import_module(f"mcproxy.cli.{name}").register(subparsers)
     return parser

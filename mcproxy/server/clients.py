@@ -11,6 +11,7 @@ from mcproxy.observe.log import get_logger, report_suppressed
 from mcproxy.server.last_used import keep_last_used
 from mcproxy.server.listeners import accept_forever, accept_waiting
 from mcproxy.server.opening import Listening
+from mcproxy.server.sockets import stop_queueing
 from mcproxy.server.state import ServerState
 
 log = get_logger()
@@ -29,12 +30,14 @@ async def serve_clients(
     *,
     started: Callable[[], None],
     readiness: Callable[[str | None], None],
+    stopping: trio.Event,
     wait_for_stop: Callable[[], Awaitable[bool]],
     stop_listening: Callable[[], None],
 ) -> None:
     """Serve until `wait_for_stop` returns; then answer what was asked, and return.
 
-    `started` is called once; `readiness` then and at every change, with why requests can't be served, or None.
+    `started` is called once, unless it is told to stop (`stopping`) before there was anything to be ready for;
+    `readiness` then and at every change, with why requests can't be served, or None.
     `wait_for_stop` says whether nobody comes after this process: then what waits in the queues of sockets that aren't
     lasting is let in first, and `stop_listening`, which closes these, is called.
     """
@@ -49,22 +52,38 @@ async def serve_clients(
             nursery.start_soon(pool.run)
         nursery.start_soon(_report_suppressed)
         nursery.start_soon(keep_last_used, state.last_used, state.users_now)
-        with trio.move_on_after(_FIRST_LINK):
-            for pool in state.pools.values():
-                await pool.first_link.wait()
+        await _first_links(state, stopping)
         # Not before: who has waited in the queue through a restart would be let in to be told that upstream is away.
         accepting = _Acceptance(state, listening)
         nursery.start_soon(accepting.run)
-        started()
-        nursery.start_soon(_report_readiness, state, readiness)
+        if not stopping.is_set():
+            started()
+            nursery.start_soon(_report_readiness, state, readiness)
         is_last = await wait_for_stop()
         state.draining = True
+        if is_last:
+            accepting.stop_queueing()
         await accepting.stop()
         if is_last:
             await accepting.take_the_rest()
             stop_listening()
         await _drain(state)
         nursery.cancel_scope.cancel()
+
+
+async def _first_links(state: ServerState, stopping: trio.Event) -> None:
+    """Wait for a link to each upstream; not for long, and not if it is told to stop."""
+
+    async def stop() -> None:
+        await stopping.wait()
+        nursery.cancel_scope.cancel()
+
+    with trio.move_on_after(_FIRST_LINK):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop)
+            for pool in state.pools.values():
+                await pool.first_link.wait()
+            nursery.cancel_scope.cancel()
 
 
 class _Acceptance:
@@ -82,6 +101,13 @@ class _Acceptance:
                 for listener, sock, shared, _ in self._listening:
                     nursery.start_soon(partial(accept_forever, self._state, listener, sock, shared=shared))
         self._stopped.set()
+
+    def stop_queueing(self) -> None:
+        """Who connects from now on isn't queued by sockets that end with this process. Else the queues would fill as
+        they are emptied: of several workers the last to close gets everybody who connects."""
+        for _, sock, _, lasting in self._listening:
+            if not lasting:
+                stop_queueing(sock)
 
     async def stop(self) -> None:
         """Returns when nobody accepts any more, and who was accepted is on his way."""

@@ -29,7 +29,7 @@ from mcproxy.server.crowd import CROWDED_OUT, SILENCE, Newcomer
 from mcproxy.server.login import BINARY, LOGIN_READ, Arrived, Login, Refused, listener_now
 from mcproxy.server.shared import Place
 from mcproxy.server.state import ListenerState, ServerState
-from mcproxy.server.streams import close_gently, receive
+from mcproxy.server.streams import DELIVERY_SECONDS, close_gently, receive
 from mcproxy.server.tls import handshake
 from mcproxy.server.trust import trust_of
 
@@ -316,7 +316,10 @@ class Client:
 
     async def _close_gently(self) -> None:
         try:
-            await close_gently(self._basis.connection, until_end=not self._server.ending)
+            ending = self._server.ending
+            # What was asked before the proxy stops is delivered, as long as that takes within its own deadline.
+            within = math.inf if ending else DELIVERY_SECONDS
+            await close_gently(self._basis.connection, until_end=not ending, within=within)
         finally:
             self._close()
 

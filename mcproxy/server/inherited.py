@@ -48,7 +48,8 @@ class InheritedSockets:
         names = environment.pop("LISTEN_FDNAMES", "").split(":")
         if process != str(os.getpid()) or not count:
             return cls([])  # they were for a parent of ours
-        if not (count.isascii() and count.isdigit() and int(count) <= MOST):
+        # Its length first: Python doesn't read numbers of thousands of digits.
+        if not (count.isascii() and count.isdigit() and len(count) <= len(str(MOST)) and int(count) <= MOST):
             raise BindError(f"LISTEN_FDS is not a number up to {MOST}")
         found = []
         for index in range(int(count)):
@@ -151,27 +152,41 @@ def _shown(sock: socket.socket) -> str:
 
 
 def _check_file(name: str, sock: socket.socket, place: _Place) -> None:
-    """Whoever made the socket has set its file's mode, which must not let in more than the configuration says.
+    """Whoever made the socket has set its file's owner and mode, which must not let in more than the configuration.
 
     Raises BindError. systemd's own default, SocketMode=0666, would let in everybody.
+
+    The file is the one that stands at the socket's path now. Whether it still is the one that was bound there, the
+    kernel tells only the privileged (SIOCUNIXFILE) and over netlink, which systemd units forbid; whoever could have put
+    another in its place may write in that directory, and could have put a server of his own there.
     """
     import grp
 
     path = str(sock.getsockname())
     try:
-        status = Path(path).stat()
+        status = Path(path).lstat()
     except OSError:
         return  # it can't be seen from here; so nobody from here can open it
     mode = stat.S_IMODE(status.st_mode)
     which = f"the inherited socket unix:{path}{f' ({name})' if name else ''}"
+    if not stat.S_ISSOCK(status.st_mode):
+        raise BindError(f"{which}: what stands at that path is no socket; have it bound anew")
+    if status.st_uid not in (0, os.geteuid()):
+        # He may connect, and let in whomever he likes.
+        raise BindError(f"{which} belongs to user {status.st_uid}; set SocketUser= to root or user {os.geteuid()}")
     if mode & ~place.mode:
         key = f"listeners.{place.name}.mode is" if place.name not in ("admin", "health") else "must be"
         raise BindError(f"{which} has mode {mode:04o}, and {key} {place.mode:04o}; set SocketMode= to that")
-    if place.group is not None and mode & 0o070:
+    if not mode & 0o070:
+        return
+    if place.group is None:
+        # The one that binding would have given it.
+        group, wanted = os.getegid(), f"listeners.{place.name}.group is not set, which means {os.getegid()}"
+    else:
+        wanted = f"listeners.{place.name}.group is {place.group}"
         try:
             group = grp.getgrnam(place.group).gr_gid if isinstance(place.group, str) else place.group
         except KeyError:
             raise BindError(f"{which}: there is no group {place.group!r}") from None
-        if status.st_gid != group:
-            wanted = f"listeners.{place.name}.group is {place.group}"
-            raise BindError(f"{which} has group {status.st_gid}, and {wanted}; set SocketGroup= to that")
+    if status.st_gid != group:
+        raise BindError(f"{which} has group {status.st_gid}, and {wanted}; set SocketGroup= to that")

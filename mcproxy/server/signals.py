@@ -20,15 +20,21 @@ _log = log.get_logger()
 class LateSignals:
     """What the signals do before the server waits for them, and after.
 
-    Before, SIGTERM and SIGINT end the program, and SIGHUP is remembered: `reload` says so. After, they change nothing:
-    a second SIGTERM just before the end would otherwise turn an orderly stop into a death by a signal.
+    Before, SIGTERM and SIGINT end the program, and SIGHUP is remembered: `reload` says so. From `only_remember` on they
+    are remembered too: `stop` is the first of them. After, that changes nothing: a second SIGTERM just before the end
+    would otherwise turn an orderly stop into a death by a signal.
     """
 
     def __init__(self) -> None:
-        self.stopped = False
         self.reload = False
+        self.stop: int | None = None
+        self._only_remember = False
         for number in HANDLED:
             signal.signal(number, self)
+
+    def only_remember(self) -> None:
+        """To be called before trio runs, in whose own steps an exception that comes out of nowhere is a bug of trio."""
+        self._only_remember = True
 
     def ignore(self) -> None:
         """At the very end, when Python gives back the signals that it handles, so that they would kill."""
@@ -38,8 +44,10 @@ class LateSignals:
     def __call__(self, number: int, frame: object) -> None:
         if number == signal.SIGHUP:
             self.reload = True
-        elif number != signal.SIGUSR1 and not self.stopped:
-            raise SystemExit(0)
+        elif number != signal.SIGUSR1:
+            if not self._only_remember:
+                raise SystemExit(0)
+            self.stop = self.stop or number
 
 
 class Signals:
@@ -48,13 +56,20 @@ class Signals:
     def __init__(self, reloader: Reloader, debugging: Callable[[bool], None] = lambda _: None) -> None:
         self.stops = 0
         """How often it was told to stop."""
+        self.stopping = trio.Event()
+        """Set the first time."""
         self._reloader = reloader
         self._debugging = debugging
         self._last_stop = -math.inf
         self._stopped = trio.Event()
 
-    async def heed(self, received: AsyncIterator[int]) -> None:
-        """Act on signals until cancelled. From the first that stops it, nothing is reloaded."""
+    async def heed(self, received: AsyncIterator[int], early_stop: int | None = None) -> None:
+        """Act on signals until cancelled. From the first that stops it, nothing is reloaded.
+
+        `early_stop` came before there was anybody to receive it.
+        """
+        if early_stop is not None:
+            self._stop(signal.Signals(early_stop).name)
         async for number in received:
             if number == signal.SIGHUP:
                 if not self.stops:
@@ -72,6 +87,7 @@ class Signals:
         self.stops += 1
         if self.stops == 1:
             self._reloader.stop()
+            self.stopping.set()
             _log.info("stopping", signal=name)
         self._stopped.set()
         self._stopped = trio.Event()

@@ -5,12 +5,29 @@ import grp
 import os
 import socket
 import stat
+import struct
+from array import array
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from mcproxy.config.addresses import TcpAddress, UnixAddress
 
 BACKLOG = 4096
+# <asm-generic/socket.h>; the socket module has no name for it.
+_SO_ATTACH_FILTER: Final = 26
+# Classic BPF of <linux/filter.h>, as struct sock_filter: drop a segment with SYN and without ACK, pass everything else.
+# It sees the TCP header, whose flags are byte 13.
+_NO_NEW_CONNECTIONS: Final = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the flags
+        (0x54, 0, 0, 0x12),  # of them SYN and ACK
+        (0x15, 0, 1, 0x02),  # only SYN?
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # pass
+    )
+)
 
 
 class BindError(Exception):
@@ -107,6 +124,23 @@ def _remove_stale(path: str) -> None:
             Path(path).unlink()
             return
     raise OSError(errno.EADDRINUSE, "another process listens there")
+
+
+def stop_queueing(listener: socket.socket) -> None:
+    """Have the kernel queue no new connections for a TCP socket that is about to be closed; handshakes that have begun
+    get to their end. Without it whoever comes between the last accept and the close is reset.
+
+    New ones are passed over in silence, and their kernel asks again after a second: then the next program listens, or
+    nobody does. Where the kernel has no socket filters, nothing changes. A filter needs no privilege (socket(7)).
+    """
+    if listener.family == socket.AF_UNIX:
+        return
+    # struct sock_fprog: how many instructions, and where in memory they are.
+    program = array("B", _NO_NEW_CONNECTIONS)
+    count = len(_NO_NEW_CONNECTIONS) // struct.calcsize("HBBI")
+    described = struct.pack("HP", count, program.buffer_info()[0])
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
 
 def close(listener: socket.socket) -> None:

@@ -5,7 +5,6 @@ shows names and reasons that strangers chose; the policy also forbids to make ma
 """
 
 import base64
-import functools
 import hashlib
 from importlib.resources import files
 
@@ -15,9 +14,8 @@ SCRIPTS = ("format", "elements", "plots", "cards", "tables", "panels", "refresh"
 """One module in this order: each uses what stands in those before it."""
 
 
-@functools.cache
 def page() -> tuple[bytes, str, str]:
-    """The document, its content type, and the Content-Security-Policy that it is to be sent with."""
+    """The document, its content type, and the Content-Security-Policy that it is to be sent with. Reads files."""
     directory = files("mcproxy.server") / "page"
     script = "\n".join((directory / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     style = (directory / "style.css").read_text("utf-8")

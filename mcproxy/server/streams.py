@@ -50,11 +50,11 @@ async def send_plain(connection: socket.socket, data: bytes) -> None:
             await trio.lowlevel.wait_writable(connection)
 
 
-async def close_gently(connection: Connection, *, until_end: bool = True) -> None:
+async def close_gently(connection: Connection, *, until_end: bool = True, within: float = DELIVERY_SECONDS) -> None:
     """Close so that the client can still read what was sent to it.
 
     Closing a socket with unread input makes the kernel send a reset and forget what the client's side hasn't taken
-    yet. So input is read and forgotten until all was delivered, for DELIVERY_SECONDS at most; with `until_end` also for
+    yet. So input is read and forgotten until all was delivered, for `within` seconds at most; with `until_end` also for
     LINGER_SECONDS or until the client closes, so that it sees an end and not a reset.
     """
     if isinstance(connection, Secured):
@@ -63,7 +63,7 @@ async def close_gently(connection: Connection, *, until_end: bool = True) -> Non
     started = trio.current_time()
     left = LINGER_BYTES
     try:
-        with contextlib.suppress(OSError), trio.move_on_after(DELIVERY_SECONDS):
+        with contextlib.suppress(OSError), trio.move_on_after(within):
             sock.shutdown(socket.SHUT_WR)
             while undelivered(sock) or (until_end and trio.current_time() - started < LINGER_SECONDS):
                 with trio.move_on_after(_LOOK_AGAIN):

@@ -63,16 +63,16 @@ class Supervisor:
         """For the metrics."""
         return saturation_of(self._admission, self._limits, self.watch.not_ready)
 
-    async def run(self, received: AsyncIterator[int]) -> None:
-        """Returns when told to stop and all workers have ended."""
+    async def run(self, received: AsyncIterator[int], early_stop: int | None = None) -> None:
+        """Returns when told to stop and all workers have ended. The signals are as Signals.heed has them."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.reloader.run)
             signals = Signals(self.reloader, self._debug)
-            nursery.start_soon(signals.heed, received)
+            nursery.start_soon(signals.heed, received, early_stop)
             nursery.start_soon(self._end, signals)
             nursery.start_soon(self._report_suppressed)
             nursery.start_soon(self.watch.report, self._manager.ready, self._manager.readiness)
-            nursery.start_soon(self._manager.keep_watchdog, self._is_healthy)
+            nursery.start_soon(self._manager.keep_informed, self._is_healthy)
             if reap_is_ours():
                 nursery.start_soon(reap_orphans, self._children)
             async with trio.open_nursery() as keeping:
@@ -172,7 +172,8 @@ class Supervisor:
         limits = self.generation.settings.limits
         self.watch.draining = True
         self._manager.stopping(limits.drain_delay + limits.drain_timeout + GRACE)
-        await signals.delay(limits.drain_delay)
+        if self.watch.have_started():
+            await signals.delay(limits.drain_delay)
         self._stop.set()
         for worker in self.watch.running():
             worker.stop()

@@ -98,6 +98,7 @@ class _Worker:
                     listening,
                     started=lambda: self._started(reports),
                     readiness=lambda _: reports.tell_readiness(),
+                    stopping=self._stop,
                     wait_for_stop=self._wait_for_stop,
                     stop_listening=lambda: _close_own(listening),
                 )

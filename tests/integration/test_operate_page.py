@@ -17,14 +17,70 @@ from tests.support.proxy import token
 from tests.support.waiting import eventually
 
 PAGE = Path(__file__).parents[2] / "docs" / "operate.md"
+TOLD_TOO_EARLY = """
+import os, runpy, signal, sys
+fork, forked = os.fork, []
+
+def fork_and_tell():
+    child = fork()
+    forked.append(child)
+    # Not the first one, whose parent may not be ready for signals itself.
+    if child == 0 and len(forked) == 2:
+        os.write(1, b"told\\n")
+        os.kill(os.getpid(), signal.SIGTERM)
+    return child
+
+os.fork = fork_and_tell
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0])
+"""
+"""Runs a script whose second child gets SIGTERM as soon as it is there."""
+
+
+def parent_in(directory: Path) -> Path:
+    """The page's script, as a file."""
+    [script] = [block.partition("```")[0] for block in PAGE.read_text().split("```python\n")[1:]]
+    (directory / "keep-listening.py").write_text(script)
+    return directory / "keep-listening.py"
+
+
+def children(parent: subprocess.Popen[str]) -> list[str]:
+    return Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+
+
+def test_it_ends_at_once_while_it_waits_for_another_try(tmp_path: Path) -> None:
+    command = [sys.executable, str(parent_in(tmp_path)), "127.0.0.1", "0", "sh", "-c", "echo tried; exit 3"]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert parent.stdout is not None
+    with parent:
+        assert parent.stdout.readline() == "tried\n"
+        eventually("its child has ended", lambda: not children(parent))
+        parent.terminate()
+        assert parent.stdout.read() == ""
+    assert parent.returncode == 3
+
+
+def test_a_child_that_is_told_to_end_before_it_is_the_program(tmp_path: Path) -> None:
+    """The signal is for the child alone, not for whoever is in the same process group."""
+    # The first child ends well, so that the second follows at once.
+    command = [sys.executable, "-c", TOLD_TOO_EARLY, str(parent_in(tmp_path)), "127.0.0.1", "0", "true"]
+    with subprocess.Popen(["sleep", "60"], process_group=0) as bystander:
+        try:
+            parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=bystander.pid)
+            assert parent.stdout is not None
+            with parent:
+                assert parent.stdout.readline() == "told\n"
+                eventually("the child has ended", lambda: not children(parent))
+                parent.terminate()
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
 
 
 def test_the_page_s_parent_keeps_the_socket(
     short_path: Callable[[], Path], certificates: Certificates, memcached: Memcached
 ) -> None:
     directory = short_path()
-    [script] = [block.partition("```")[0] for block in PAGE.read_text().split("```python\n")[1:]]
-    (directory / "keep-listening.py").write_text(script)
     write_users(directory / "users", PASSWORDS)
     # An address of this test's own: the page's script wants a number, and no port is free for sure.
     process = os.getpid()
@@ -34,7 +90,7 @@ def test_the_page_s_parent_keeps_the_socket(
     write_configuration(
         directory / "mcproxy.yaml", configuration(directory, memcached.address, certificates, listeners=listeners)
     )
-    command = [sys.executable, str(directory / "keep-listening.py"), host, "11212"]
+    command = [sys.executable, str(parent_in(directory)), host, "11212"]
     command += [sys.executable, "-m", "mcproxy", "run", "--config", str(directory / "mcproxy.yaml")]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert parent.stdout is not None

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.conftest import StartProxy
 from tests.support.certificates import Certificates
 from tests.support.configuration import configuration
 from tests.support.conversation import Connection, play
-from tests.support.proxy import Proxy, token
+from tests.support.proxy import BAD_SIGNS, Proxy, token
 from tests.support.tap import Tap
 from tests.support.waiting import eventually
 from tests.support.workers import is_running, restarted, worker_processes
@@ -183,18 +185,23 @@ Make = Callable[[], Path]
 
 
 @contextmanager
-def doomed(short_path: Make, certificates: Certificates, tap: Tap, **changes: Any) -> Iterator[Proxy]:
+def doomed(short_path: Make, certificates: Certificates, tap: Tap, workers: int = 2, **changes: Any) -> Iterator[Proxy]:
     """A program whose end isn't a good one."""
     directory = short_path()
-    program = Proxy(directory, configuration(directory, tap.address, certificates, workers=2, **changes), certificates)
+    settings = configuration(directory, tap.address, certificates, workers=workers, **changes)
+    program = Proxy(directory, settings, certificates)
     try:
         yield program.start()
     finally:
         program.kill()
 
 
-def test_a_second_signal_ends_it_at_once(short_path: Make, certificates: Certificates, tap: Tap) -> None:
-    with doomed(short_path, certificates, tap, limits={"drain_timeout": "1h"}) as program:
+@pytest.mark.parametrize(("workers", "event"), [(1, "drain_cut_short"), (2, "workers_killed")])
+def test_a_second_signal_ends_it_at_once(
+    short_path: Make, certificates: Certificates, tap: Tap, workers: int, event: str
+) -> None:
+    """With the exit status of an end that is not in order."""
+    with doomed(short_path, certificates, tap, workers, limits={"drain_timeout": "1h"}) as program:
         connection = program.logged_in("sammy")
         play(connection, b"set app:large 0 0 %d\r\n%s\r\n" % (LARGE, b"v" * LARGE), b"STORED\r\n")
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -211,7 +218,8 @@ def test_a_second_signal_ends_it_at_once(short_path: Make, certificates: Certifi
         eventually("a signal is another one", lambda: time.monotonic() - at > 0.6)
         program.process.terminate()
         assert program.process.wait(10) == 1
-        assert program.log_contains("workers_killed", reason="told to stop a second time")
+        assert program.log_contains(event, reason="told to stop a second time")
+        assert not any(sign in line for line in program.log for sign in BAD_SIGNS)
         assert not any(is_running(process) for process in processes.values())
 
 

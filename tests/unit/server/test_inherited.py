@@ -125,6 +125,47 @@ def test_a_unix_sockets_group_is_that_of_the_configuration(make, short_directory
         InheritedSockets([("", sock)]).assign(settings([f"unix:{path}"], mode="0660", group=wrong))
 
 
+def test_without_a_group_it_is_our_own(make, short_directory, monkeypatch):
+    """Which binding would have given it."""
+    path = short_directory / "socket"
+    sock = make(str(path), socket.AF_UNIX)
+    path.chmod(0o660)
+    wanted = settings([f"unix:{path}"], mode="0660")
+    InheritedSockets([("", sock)]).assign(wanted)
+    other = os.getegid() + 1
+    monkeypatch.setattr(os, "getegid", lambda: other)
+    with pytest.raises(BindError, match=f"listeners.app.group is not set, which means {other}; set SocketGroup="):
+        InheritedSockets([("", sock)]).assign(wanted)
+    path.chmod(0o600)  # the group may do nothing
+    InheritedSockets([("", sock)]).assign(wanted)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to somebody else, which only root may")
+def test_a_unix_socket_belongs_to_root_or_to_us(make, short_directory, monkeypatch):
+    path = short_directory / "socket"
+    sock = make(str(path), socket.AF_UNIX)
+    path.chmod(0o600)
+    wanted = settings([f"unix:{path}"])
+    os.chown(path, 4321, -1)
+    with pytest.raises(BindError, match="belongs to user 4321; set SocketUser= to root or user 0"):
+        InheritedSockets([("", sock)]).assign(wanted)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    InheritedSockets([("", sock)]).assign(wanted)
+    os.chown(path, 0, -1)
+    InheritedSockets([("", sock)]).assign(wanted)
+
+
+@pytest.mark.parametrize("replace", [Path.touch, lambda path: path.symlink_to(path.with_name("renamed"))])
+def test_what_stands_at_its_path_is_a_socket(make, short_directory, replace):
+    """Its file may be called otherwise by now, and have any mode."""
+    path = short_directory / "socket"
+    sock = make(str(path), socket.AF_UNIX)
+    path.rename(path.with_name("renamed"))
+    replace(path)
+    with pytest.raises(BindError, match="what stands at that path is no socket"):
+        InheritedSockets([("", sock)]).assign(settings([f"unix:{path}"]))
+
+
 @pytest.fixture
 def short_directory(tmp_path_factory):
     """Its name leaves room for a socket's."""
@@ -165,7 +206,7 @@ def test_what_is_for_another_process_is_left_alone(make, monkeypatch, process):
     os.fstat(descriptor)
 
 
-@pytest.mark.parametrize("count", ["x", "-1", "4097", "1.0", "²"])
+@pytest.mark.parametrize("count", ["x", "-1", "4097", "1.0", "²", "9" * 5000], ids=lambda count: count[:5])
 def test_a_count_that_is_none(monkeypatch, count):
     with pytest.raises(BindError, match="LISTEN_FDS is not a number up to 4096"):
         take(3, monkeypatch, LISTEN_FDS=count)

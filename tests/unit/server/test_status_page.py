@@ -4,6 +4,11 @@ import base64
 import hashlib
 import re
 
+import h11
+import trio
+
+from mcproxy.server import status_page
+from mcproxy.server.admin_pages import Pages, no_obstacle
 from mcproxy.server.status_page import page
 
 
@@ -35,3 +40,19 @@ def test_nothing_in_the_page_makes_markup_of_text():
 
 def test_it_is_small():
     assert len(page()[0]) < 50_000
+
+
+def test_an_upgrade_underneath_does_not_change_it(monkeypatch):
+    """It is read with the program, not when somebody asks for it."""
+
+    def gone(_):
+        raise FileNotFoundError
+
+    async def status():
+        return b"{}"
+
+    request = h11.Request(method="GET", target="/", headers=[("Host", "localhost")])
+    with monkeypatch.context() as upgrading:
+        upgrading.setattr(status_page, "files", gone)
+        reply = trio.run(Pages(no_obstacle, status=status).answer, b"/", request)
+    assert (reply.status, reply.body) == (200, page()[0])
