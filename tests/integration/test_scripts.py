@@ -113,6 +113,7 @@ def test_nothing_is_installed_where_nothing_is_missing(machine):
     for name in ("memcached", "memcstat"):
         machine.program(name, "exit 0")
     machine.program("apt-get", "exit 99")
+    machine.program("dpkg-query", "echo installed")
     environment = machine.checkout / ".venv"
     (environment / "bin").mkdir(parents=True)
     started = environment / "bin" / "mcproxy"

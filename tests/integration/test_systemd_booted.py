@@ -82,7 +82,9 @@ def test_nothing_was_forbidden_that_it_needs(installed: Booted) -> None:
     log = installed.run("journalctl -u mcproxy -o cat")
     records = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"listening", "started", "ready"} <= {record["event"] for record in records}
-    assert [record for record in records if record["level"] in ("error", "critical")] == []
+    wrong = [record for record in records if record["level"] in ("error", "critical")]
+    # The page's own mistake, if it stood there long enough for the program to look.
+    assert [record for record in wrong if "nonsense: unknown key" not in record.get("problem", "")] == []
     assert "Traceback" not in log
     assert "Operation not permitted" not in log
     installed.run("test -s /var/lib/mcproxy/users.key")
