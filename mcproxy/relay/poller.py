@@ -140,7 +140,7 @@ class Relay:
             self._busy -= 1
 
     def give_way(self) -> None:
-        """End this turn soon: something was left for a task of trio's."""
+        """End this turn soon, and the next: something was left for a task of trio's."""
         self._giving_way = True
 
     @contextlib.contextmanager
@@ -215,9 +215,11 @@ class Relay:
         handlers = self.handlers
         ready = self.ready
         self._turned.set()
+        # What was left for a task before this turn has that task run behind it.
+        hurried = self._busy > 0 or self._giving_way
         self._giving_way = False
         self.now = time.monotonic()
-        deadline = self.now + (min(SHORT_TURN, longest) if self._busy else longest)
+        deadline = self.now + (min(SHORT_TURN, longest) if hurried else longest)
         wait = 0.0
         while True:
             events = self._epoll.poll(wait, _EVENTS_AT_ONCE)

@@ -8,7 +8,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -28,6 +28,8 @@ from mcproxy.server.tls import handshake
 
 REQUEST_SECONDS = 5.0
 """For a whole connection: handshake, request, reply and close."""
+PROMPT = 0.05
+"""How long the relay hurries for a request that is to come. Silent ones must not slow it for longer."""
 REQUEST_BYTES = 8192
 """Request line and headers; Prometheus sends about 300."""
 
@@ -49,7 +51,7 @@ def start_admin(
 ) -> None:
     """Serve on the sockets named "admin", and health alone, to everybody, on those named "health", until cancelled.
 
-    They stay open. `busy` is entered while a request is answered.
+    They stay open. `busy` is entered while a request is answered, and while it is waited for, for PROMPT at most.
     """
     pace = Pace()
     for name, served, guarded in (("admin", pages, guard), ("health", pages.health_alone(), None)):
@@ -75,7 +77,9 @@ async def serve_admin(sock: socket.socket, port: "Port") -> None:
             if (place := port.places.take(source)) is None:
                 connection.close()
             else:
-                nursery.start_soon(port.serve, connection, place)
+                hurry = ExitStack()
+                hurry.enter_context(port.busy())
+                nursery.start_soon(port.serve, connection, place, hurry)
 
 
 class Port:
@@ -86,14 +90,21 @@ class Port:
     ) -> None:
         self._pages = pages
         self._guard = guard
-        self._busy = busy
+        self.busy = busy
         self._pace = pace
         self.places = Places()
 
-    async def serve(self, connection: socket.socket, place: Place) -> None:
-        """Never raises for anything that a client does: that would end the server."""
+    async def serve(self, connection: socket.socket, place: Place, hurry: ExitStack) -> None:
+        """`hurry` is closed when its first byte is there, or PROMPT has passed.
+
+        Never raises for anything that a client does: that would end the server.
+        """
         try:
             with trio.move_on_after(REQUEST_SECONDS), place.scope:
+                with hurry, trio.move_on_after(PROMPT) as prompt:
+                    await trio.lowlevel.wait_readable(connection)
+                if prompt.cancelled_caught:
+                    await trio.lowlevel.wait_readable(connection)
                 await self._converse(connection, place)
         except OSError:
             pass  # the client left; nobody is waiting for an answer
@@ -105,7 +116,6 @@ class Port:
 
     async def _converse(self, plain: socket.socket, place: Place) -> None:
         """Raises OSError."""
-        await trio.lowlevel.wait_readable(plain)
         place.stage = Stage.ASKING
         connection = await self._encrypted(plain, place)
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_BYTES)
@@ -118,7 +128,7 @@ class Port:
             if request is None:
                 return
             # Neither before nor after: the relay gives way meanwhile, and a slow client must not slow it.
-            with self._busy():
+            with self.busy():
                 reply = await self._answer(request, plain, place)
             place.stage = Stage.READING
             body = b"" if request.method == b"HEAD" else reply.body

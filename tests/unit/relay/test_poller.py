@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from mcproxy.relay import poller
 from mcproxy.relay.interfaces import SessionLimits
 from mcproxy.relay.link import Link
 from mcproxy.relay.poller import LINGER
@@ -191,6 +192,41 @@ def test_a_turn_ends_when_something_was_left_for_a_task(play: Play) -> None:
     private.send(b"END\r\n")
     play.run()
     assert client.receive() == b"END\r\n"
+
+
+class Ticking:
+    """A monotonic clock that a millisecond has passed on whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def test_what_was_left_for_a_task_before_a_turn_makes_that_a_short_one(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody is accepted just before it: his task runs behind it."""
+    if not poller.__file__.endswith(".py"):
+        pytest.skip("compiled modules look at the real clock")
+    client = play.client()
+    client.send(b"bogus\r\n" * 5000)
+    play._busy.__exit__(None, None, None)
+    monkeypatch.setattr("mcproxy.relay.poller.time", Ticking())
+    polls = Polls(play)
+    play.relay.give_way()
+    play.relay.turn()
+    assert len(polls.waits) == 1
+    polls.waits.clear()
+    play.relay.turn()
+    assert len(polls.waits) > 5
+    play._busy = play.relay.busy()
+    play._busy.__enter__()
+    monkeypatch.undo()
+    play.run()
+    assert client.receive() == b"ERROR\r\n" * 5000
 
 
 def test_a_turn_waits_for_more_unless_somebody_needs_it(play: Play) -> None:

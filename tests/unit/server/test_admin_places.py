@@ -114,7 +114,7 @@ async def test_slow_readers_keep_nobody_out_and_slow_nobody_down():
             theirs.sendall(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
             ends.append(theirs)
             places.append(port.places.take("unix"))
-            nursery.start_soon(port.serve, ours, places[-1])
+            nursery.start_soon(port.serve, ours, places[-1], contextlib.ExitStack())
         await wait_all_tasks_blocked()
         assert {place.stage for place in places} == {Stage.READING}
         assert busy == 0
@@ -124,6 +124,26 @@ async def test_slow_readers_keep_nobody_out_and_slow_nobody_down():
         nursery.cancel_scope.cancel()
     for end in ends:
         end.close()
+
+
+async def test_a_silent_one_hurries_the_relay_for_a_moment_alone(autojump_clock):
+    """As long as its request may still be on its way; and whenever that comes, it is answered."""
+    busy = contextlib.ExitStack()
+    ended = []
+    busy.callback(ended.append, "the hurry")
+    port = admin.Port(Pages(no_obstacle), None, contextlib.nullcontext, Pace())
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(port.serve, ours, port.places.take("unix"), busy)
+        await trio.sleep(admin.PROMPT * 0.9)
+        assert ended == []
+        await trio.sleep(admin.PROMPT * 0.2)
+        assert ended == ["the hurry"]
+        theirs.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        theirs.shutdown(socket.SHUT_WR)
+    with theirs:
+        assert theirs.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status.json", "/readyz"])
@@ -137,7 +157,7 @@ async def test_who_waits_for_pages_keeps_nobody_from_healthz(path):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        nursery.start_soon(port.serve, ours, port.places.take("unix"))
+        nursery.start_soon(port.serve, ours, port.places.take("unix"), contextlib.ExitStack())
         await wait_all_tasks_blocked()
         return theirs
 
@@ -177,7 +197,7 @@ async def test_handshakes_are_paced_and_a_host_has_one_turn_for_all_its_addresse
     with theirs:
         theirs.sendall(outgoing.read())
         theirs.shutdown(socket.SHUT_WR)
-        await port.serve(ours, port.places.take("fd00::1"))
+        await port.serve(ours, port.places.take("fd00::1"), contextlib.ExitStack())
         incoming.write(theirs.recv(65536))
     client.do_handshake()
     assert pace.sources == ["fd00::/64"] * 2
@@ -193,7 +213,7 @@ async def test_who_says_nothing_waits_for_no_turn_and_who_waits_for_one_does_not
         for ours, _ in ends:
             ours.setblocking(False)
             stages.append(port.places.take("127.0.0.1"))
-            nursery.start_soon(port.serve, ours, stages[-1])
+            nursery.start_soon(port.serve, ours, stages[-1], contextlib.ExitStack())
         ends[1][1].sendall(b"hello")
         await wait_all_tasks_blocked()
         assert [place.stage for place in stages] == [Stage.SILENT, Stage.HANDSHAKE]
